@@ -1,0 +1,88 @@
+/* heap.h: accounts of memory, and the allocation functions that draw on them.
+ *
+ * A heap owns what is allocated in it. Heaps form a tree under rn_heap_root(), which is the process and where malloc
+ * allocates from by default. Destroying a heap gives back everything in it and in its subtree at once.
+ *
+ * Sizes are bytes. Blocks are aligned to 16 bytes, to 8 where fewer than 16 were asked for on no platform we know.
+ * Functions that give memory return NULL with errno = ENOMEM (or EINVAL, where said) when they can't; errno is untouched
+ * otherwise. Every function may be called by any thread at any time unless it says otherwise; none may be called from
+ * a signal handler, since the thread may have been interrupted inside another. */
+#ifndef RATION_HEAP_H
+#define RATION_HEAP_H
+
+#include <ration/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_heap rn_heap;
+
+/* What a heap and its subtree hold. Bytes unless said otherwise. */
+typedef struct rn_stats {
+    size_t used;    /* committed now: live blocks, free blocks between them, caches, tables */
+    size_t peak;    /* the most that used has been */
+    size_t limit;   /* 0: only the ancestors' limits apply */
+    size_t live;    /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
+    size_t objects; /* the number of those blocks */
+    size_t denied;  /* requests answered with NULL */
+} rn_stats;
+
+/* The process's heap, malloc's default. Never NULL, never destroyed. */
+RN_API rn_heap *rn_heap_root(void) RN_NOEXCEPT;
+
+/* A new heap below parent (NULL: the root). The name is copied and cut at 31 bytes. limit 0 leaves only the
+ * ancestors' limits. NULL with ENOMEM when its tables can't be had. Ends with rn_heap_destroy or rn_heap_retire. */
+RN_API rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) RN_NOEXCEPT
+    __attribute__((warn_unused_result));
+
+/* Gives back everything in the heap and in its subtree; pointers into it are invalid from here on. No thread may be
+ * using the heap, nor have it pushed. NULL is ignored. Costs in proportion to the heap's spans, not its blocks. */
+RN_API void rn_heap_destroy(rn_heap *heap) RN_NOEXCEPT;
+
+/* Memory from the heap named. Free it with rn_free, on any thread. A size of 0 gives a block of its own. */
+RN_API void *rn_heap_malloc(rn_heap *heap, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(2);
+/* The same, count * size bytes and zeroed; ENOMEM where the product overflows. */
+RN_API void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(2, 3);
+/* The same at an address that is a multiple of align, a power of two; EINVAL if it is not one. */
+RN_API void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(3)
+    RN_ALIGN(2);
+
+/* Memory from this thread's current heap, which is the root unless one was pushed. */
+RN_API void *rn_malloc(size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(1);
+RN_API void *rn_calloc(size_t count, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(1, 2);
+RN_API void *rn_aligned_alloc(size_t align, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(2) RN_ALIGN(1);
+
+/* The block with its contents at a new size, in the heap it came from; it may move. NULL leaves the old block as it
+ * was. A NULL ptr is rn_malloc(size); a size of 0 gives the smallest block, it does not free. */
+RN_API void *rn_realloc(void *ptr, size_t size) RN_NOEXCEPT __attribute__((warn_unused_result)) RN_SIZE(2);
+
+/* Gives a block back to its heap, whichever and whoever's. NULL is ignored, errno kept. Aborts with one line on proof
+ * that ptr is not a live block. */
+RN_API void rn_free(void *ptr) RN_NOEXCEPT;
+
+/* Bytes that may be used at ptr, at least what was asked for. 0 for NULL. */
+RN_API size_t rn_usable_size(const void *ptr) RN_NOEXCEPT;
+
+/* The heap that owns the block at ptr, or NULL where ptr is nothing of Ration's. */
+RN_API rn_heap *rn_heap_of(const void *ptr) RN_NOEXCEPT;
+
+/* Makes heap this thread's current heap until the matching pop. Pushes nest 64 deep; a deeper one aborts, as does a
+ * pop without a push. */
+RN_API void rn_heap_push(rn_heap *heap) RN_NOEXCEPT;
+RN_API void rn_heap_pop(void) RN_NOEXCEPT;
+/* How deep this thread's pushes stand, to come back to after a longjmp. */
+RN_API int rn_heap_mark(void) RN_NOEXCEPT;
+RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
+
+/* Fills *stats for the heap and its subtree, at one moment of each heap. */
+RN_API void rn_heap_stats(const rn_heap *heap, rn_stats *stats) RN_NOEXCEPT;
+
+/* Returns to the system what the heap's subtree has committed and nobody uses: this thread's caches, empty pages.
+ * Gives the bytes returned. */
+RN_API size_t rn_heap_trim(rn_heap *heap) RN_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,8 @@
+/* ration.h: the whole public face. One header per capability; include only what you use, or this. */
+#ifndef RATION_RATION_H
+#define RATION_RATION_H
+
+#include <ration/base.h>
+#include <ration/heap.h>
+
+#endif

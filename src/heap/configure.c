@@ -1,0 +1,86 @@
+/* configure.c: the RATION_ variables, read once at start, never in a set-uid program; and the figures at the end.
+ *
+ * A value that can't be understood is one line to stderr and otherwise as if it were not there. */
+#include "hardened.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_BYTES = 512 };
+
+static char statistics_file[LINE_BYTES];
+
+static void refuse(const char *name, const char *value, const char *takes)
+{
+    char line[LINE_BYTES];
+    int length = snprintf(line, sizeof line, "ration: %s=%s: %s takes %s; ignored\n", name, value, name, takes);
+    if (length > 0)
+        os_say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+}
+
+static void set_harden(const char *value)
+{
+    if (strcmp(value, "1") == 0)
+        hardened_start();
+    else if (strcmp(value, "0") != 0)
+        refuse("RATION_HARDEN", value, "0 or 1");
+}
+
+static void set_statistics(const char *value)
+{
+    size_t length = strlen(value);
+    if (length == 0 || length >= sizeof statistics_file)
+        refuse("RATION_STATS", value, "the name of a file, of at most 511 bytes");
+    else
+        memcpy(statistics_file, value, length + 1);
+}
+
+static const struct variable {
+    const char *name;
+    void (*set)(const char *value);
+} variables[] = {
+    {"RATION_HARDEN", set_harden},
+    {"RATION_STATS", set_statistics},
+};
+
+void configure(char **environment)
+{
+    static bool done;
+    if (done || environment == NULL)
+        return;
+    done = true;
+    if (os.secure)
+        return;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *value = os_variable(environment, variables[i].name);
+        if (value != NULL)
+            variables[i].set(value);
+    }
+}
+
+/* --- the end -------------------------------------------------------------------------------------------------- */
+
+static void write_statistics(void)
+{
+    char text[LINE_BYTES];
+    rn_stats stats;
+    rn_heap_stats(&root_heap, &stats);
+    page_heap_figures pages = page_heap_read();
+    int length =
+        snprintf(text, sizeof text, "used %zu\npeak %zu\nlive %zu\nobjects %zu\ndenied %zu\nfree %zu\nreturned %zu\n",
+                 stats.used, stats.peak, stats.live, stats.objects, stats.denied, pages.dirty,
+                 pages.purged + store_purged_bytes());
+    if (length <= 0 || !os_write_file(statistics_file, text, (size_t)length))
+        refuse("RATION_STATS", statistics_file, "the name of a file that can be written");
+}
+
+void finish(void)
+{
+    if (hardened && threads_take_over() == 0)
+        hardened_check_all();
+    threads_take_over();
+    thread_drain_own();
+    if (statistics_file[0] != 0)
+        write_statistics();
+}

@@ -1,0 +1,31 @@
+/* hardened.h: the checked way in and out, taken in place of caches.h's where RATION_HARDEN=1 was set at start. */
+#ifndef RATION_HEAP_HARDENED_H
+#define RATION_HEAP_HARDENED_H
+
+#include "heap.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { HARDENED_SEAL = 8 /* bytes at the end of every small block */ };
+
+/* Set once, before there is a second thread; spans taken before stay unhardened. */
+extern bool hardened;
+void hardened_start(void);
+
+/* A block of size bytes from a class with room for them and the seal; NULL if denied. */
+void *hardened_take(rn_heap *, unsigned class_index, size_t size);
+void *hardened_take_large(rn_heap *, size_t size, size_t align, bool *clean);
+void hardened_give(span *, void *block);
+void hardened_give_large(span *, void *block);
+/* What was asked for. */
+size_t hardened_size(const span *, const void *block);
+
+/* What a thread has in quarantine goes back to its stores; or, for a heap about to be destroyed, is forgotten. */
+void hardened_drain(thread *);
+void hardened_forget(thread *, const rn_heap *);
+/* Looks at every block that is out. For the program's end, when one thread is left. */
+void hardened_check_all(void);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,198 @@
+/* heap.h (private): how blocks travel between a program and the spans of a heap.
+ *
+ *   malloc, free  <->  a cache: arrays of pointers, one thread's, for one heap        (malloc.c, cache.c)
+ *                 <->  a store: the spans of one class in one heap, under a lock      (store.c)
+ *                 <->  the page heap                                                  (../span)
+ *
+ * Large blocks are spans of their own (large.c). Start with struct cache and the protocol beside struct local. */
+#ifndef RATION_HEAP_PRIVATE_H
+#define RATION_HEAP_PRIVATE_H
+
+#include "../span/span.h"
+
+#include <ration/heap.h>
+
+/* Nothing here is seen outside the library, and the compiler may rely on it. */
+#pragma GCC visibility push(hidden)
+
+struct thread;
+
+/* --- accounts ------------------------------------------------------------------------------------------------- */
+
+enum {
+    STORE_BUCKETS = 8,
+    HEAP_NAME_MAX = 32,
+    HEAP_IDS = 1 << 16,
+    PUSH_DEPTH = 64,
+};
+
+/* The blocks of one class in one heap. */
+typedef struct block_store {
+    os_mutex lock;
+    uint32_t blocks_out;          /* in programs' hands and in caches */
+    span *buckets[STORE_BUCKETS]; /* spans with free blocks to take, fuller ones in higher buckets */
+    span *latent;                 /* spans whose free blocks need pages committed first */
+} block_store;
+
+struct rn_heap {
+    uint32_t id;
+    uint32_t children;
+    char name[HEAP_NAME_MAX];
+    rn_heap *parent;
+    rn_heap *next_sibling, *first_child; /* under the tree's lock */
+
+    size_t used; /* committed bytes of the subtree; this, peak and denied are atomics */
+    size_t peak;
+    size_t limit;
+    size_t denied;
+    size_t large_bytes, large_blocks;
+
+    os_mutex spans_lock;
+    span *spans; /* all of this heap's, linked by older and newer */
+    block_store stores[SIZE_CLASSES_COUNT];
+};
+
+extern rn_heap root_heap;
+
+/* Adds bytes to the heap and its ancestors, or to none of them if one would pass its limit. */
+bool heap_charge(rn_heap *, size_t bytes);
+void heap_uncharge(rn_heap *, size_t bytes);
+void heap_note_denied(rn_heap *);
+void heap_add_span(rn_heap *, span *);
+void heap_remove_span(rn_heap *, span *);
+void heap_each_span(void (*look)(const span *));
+/* This thread's current heap. */
+rn_heap *current_heap(void);
+/* Around fork: no other thread is inside the tree, a store or a heap's list of spans. */
+void heap_tree_lock(void);
+void heap_tree_unlock(void);
+
+/* --- stores --------------------------------------------------------------------------------------------------- */
+
+/* Up to want blocks of the class into out, lowest addresses first; fewer where memory is denied. */
+unsigned store_take(rn_heap *, unsigned class_index, void **out, unsigned want);
+/* Gives blocks of one heap and class back. Aborts with a line if one of them is not a live block. */
+void store_give(rn_heap *, unsigned class_index, void *const *blocks, unsigned count);
+/* Returns pages of partly used spans to the system where that pays. Gives the bytes. */
+size_t store_purge_heap(rn_heap *);
+/* The same, if enough has become idle since the last time. */
+void store_purge_excess(rn_heap *);
+/* Bytes that store_purge_heap has returned so far. */
+size_t store_purged_bytes(void);
+/* The heap's spans are about to go as they are: nothing in them counts as idle any more. */
+void store_forget_idle(const rn_heap *);
+void store_lock_all(rn_heap *);
+void store_unlock_all(rn_heap *);
+
+/* --- caches --------------------------------------------------------------------------------------------------- */
+
+/* Free blocks of one heap, by class, ready for one thread. Each class has an array: top points behind the block that
+ * comes out next, below the bottom lies a NULL, end is one behind the last place. No field but top changes in the
+ * fast path. */
+typedef struct cache {
+    void **top[SIZE_CLASSES_COUNT];
+    void **end[SIZE_CLASSES_COUNT];
+    uint32_t tag; /* heap id << 8: what the page map's tags are compared with */
+    uint8_t level[SIZE_CLASSES_COUNT]; /* which of the array sizes end stands for */
+    rn_heap *heap;
+    struct cache *next; /* the thread's other caches */
+} cache;
+
+/* The cache that always misses. A thread's pointer names it before its first allocation, after its end, while another
+ * thread takes its caches over, and wherever every allocation must be seen. */
+extern const cache empty_cache;
+
+/* What a thread has in thread-local storage.
+ *
+ * The fast paths use cache inside a restartable sequence (rseq(2), section.h). The slow paths set busy, use it, and
+ * clear busy. To take a thread's caches over, another thread sets revoked and points cache to the empty cache, lets
+ * membarrier(2) restart every sequence under way and pass a barrier in every thread, and waits until busy is 0: from
+ * then on the owner can only miss, and a miss sees revoked and waits. So neither of the owner's sides needs more than
+ * plain stores. */
+typedef struct local {
+    cache *cache;
+    uint64_t no_section; /* where the fast paths announce their section while no rseq area is known */
+    uint8_t busy;
+    uint8_t ended; /* the thread's end has begun: no caches any more */
+    struct thread *thread;
+} local;
+
+extern __thread local this_thread __attribute__((tls_model("initial-exec")));
+
+typedef struct thread {
+    struct thread *next, *prev;
+    struct local *local;
+    cache *caches;
+    rn_heap *current;
+    int depth;
+    bool fast; /* its sequences can be restarted, so it may use the fast paths */
+    bool revoked;
+    bool unsettled; /* could not be stopped for a fork: its caches may be inconsistent in the child */
+    rn_heap *pushed[PUSH_DEPTH];
+    void **quarantine; /* hardened */
+    unsigned turns;
+} thread;
+
+static inline void local_begin(void)
+{
+    __atomic_store_n(&this_thread.busy, 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void local_end(void)
+{
+    __atomic_store_n(&this_thread.busy, 0, __ATOMIC_RELEASE);
+}
+
+/* Begins, and gives this thread's current cache; NULL, not begun, where the thread can have none. */
+cache *local_enter(void);
+/* This thread's cache for the heap, inside local_enter … local_end; NULL if tables can't be had. */
+cache *local_cache_for(rn_heap *);
+
+/* A block of a class that has none left; the cache gets more. NULL if denied. */
+void *cache_refill(cache *, unsigned class_index);
+void cache_put(cache *, unsigned class_index, void *block);
+unsigned cache_blocks(const cache *, unsigned class_index);
+void cache_drain(cache *);
+void cache_destroy(cache *);
+cache *cache_new(rn_heap *);
+
+void threads_start(void);
+/* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
+unsigned threads_take_over(void);
+void threads_drop_heap(rn_heap *);
+void thread_drain_own(void);
+void threads_before_fork(void);
+void threads_after_fork_in_parent(void);
+void threads_after_fork_in_child(void);
+
+/* --- large blocks --------------------------------------------------------------------------------------------- */
+
+void *large_take(rn_heap *, size_t size, size_t align, bool *clean);
+void large_give(span *, void *block);
+/* Takes the span out of its heap's account; its memory is the caller's to give to the page heap. */
+void large_detach(span *);
+/* The block at its new size, moved or not; NULL if memory is denied. */
+void *large_resize(span *, size_t size);
+
+/* --- what goes wrong ------------------------------------------------------------------------------------------ */
+
+/* One line to stderr: the address, the class, the heap, what is wrong; then abort(). */
+_Noreturn void misuse(const void *block, const char *what);
+_Noreturn void misuse_block(const void *block, span_verdict verdict);
+
+/* --- start ---------------------------------------------------------------------------------------------------- */
+
+/* Makes the library ready; every slow path calls it first. */
+void start_once(void);
+/* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
+void configure(char **environment);
+/* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */
+void finish(void);
+
+void *malloc_slow(size_t size);
+void free_slow(void *block);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,249 @@
+/* malloc.c: the way in and out: the fast paths of malloc and free, and what they leave by.
+ *
+ * The fast paths are sacred: no lock, no call, no count. tests/packaging holds them to their instructions. Everything
+ * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
+#include "malloc.h"
+#include "section.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- taking --------------------------------------------------------------------------------------------------- */
+
+static inline void *take_cached(size_t size, size_t class_index)
+{
+    void *block = section_pop(class_index);
+    return LIKELY(block != NULL) ? block : malloc_slow(size);
+}
+
+void *rn_malloc(size_t size)
+{
+    if (LIKELY(size <= TINY_MAX))
+        return take_cached(size, size_class_of_tiny[(size + 15) >> TINY_STEP_SHIFT]);
+    if (LIKELY(size <= SMALL_MAX))
+        return take_cached(size, size_class_of_small[(size + 127) >> SMALL_STEP_SHIFT]);
+    return malloc_slow(size);
+}
+
+static void *denied(rn_heap *heap)
+{
+    heap_note_denied(heap);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A block where the thread can have no caches. */
+static void *take_uncached(rn_heap *heap, unsigned class_index)
+{
+    void *block = NULL;
+    store_take(heap, class_index, &block, 1);
+    return block;
+}
+
+static void *take_small(rn_heap *heap, unsigned class_index)
+{
+    cache *c = local_enter();
+    if (c == NULL)
+        return take_uncached(heap, class_index);
+    if (c->heap != heap && (c = local_cache_for(heap)) == NULL) {
+        local_end();
+        return take_uncached(heap, class_index);
+    }
+    void **top = c->top[class_index];
+    void *block = top[-1];
+    if (block != NULL)
+        __atomic_store_n(&c->top[class_index], top - 1, __ATOMIC_RELAXED);
+    else
+        block = cache_refill(c, class_index);
+    local_end();
+    return block;
+}
+
+/* The class for a block at a multiple of align: spans begin at a granule, so every block of a class whose size is such a
+ * multiple does. SIZE_CLASSES_COUNT where there is none. */
+static unsigned aligned_class(size_t align, size_t size)
+{
+    size_t rounded = (size + align - 1) & ~(align - 1);
+    if (align > GRANULE || rounded < size || rounded > SMALL_MAX)
+        return SIZE_CLASSES_COUNT;
+    unsigned class_index = size_class_index(rounded == 0 ? align : rounded);
+    while (class_index < SIZE_CLASSES_COUNT && (size_classes[class_index].size & (align - 1)) != 0)
+        class_index++;
+    return class_index;
+}
+
+/* The whole way in. clean says whether the block reads as zero. */
+static void *take(rn_heap *heap, size_t size, size_t align, bool *clean)
+{
+    start_once();
+    *clean = false;
+    void *block = NULL;
+    if (LIKELY(size <= PTRDIFF_MAX)) {
+        unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
+        if (class_index < SIZE_CLASSES_COUNT)
+            block = hardened ? hardened_take(heap, class_index, size) : take_small(heap, class_index);
+        else
+            block = hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
+    }
+    return LIKELY(block != NULL) ? block : denied(heap);
+}
+
+COLD void *malloc_slow(size_t size)
+{
+    return rn_heap_malloc(current_heap(), size);
+}
+
+void *rn_heap_malloc(rn_heap *heap, size_t size)
+{
+    bool clean;
+    return take(heap, size, 1, &clean);
+}
+
+/* --- giving --------------------------------------------------------------------------------------------------- */
+
+void rn_free(void *block)
+{
+    block = untagged(block);
+    if (UNLIKELY(!section_push(page_map_entry(block), block)))
+        free_slow(block);
+}
+
+static void give_small(span *s, void *block)
+{
+    cache *c = local_enter();
+    if (c != NULL && c->heap == s->heap) {
+        if (c->top[s->class_index][-1] == block)
+            misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
+        cache_put(c, s->class_index, block);
+        local_end();
+        return;
+    }
+    if (c != NULL)
+        local_end();
+    store_give(s->heap, s->class_index, &block, 1);
+}
+
+COLD void free_slow(void *block)
+{
+    if (block == NULL)
+        return;
+    page_entry *entry = page_map_entry(block);
+    unsigned kind = entry->tag & 0xff;
+    if (entry->tag == 0)
+        misuse(block, "free of an address that is not Ration's");
+    if (kind == TAG_FREE)
+        misuse(block, "double free, or free of an address that was never handed out");
+    span *s = span_of_id(entry->span);
+    if (kind == TAG_LARGE)
+        (s->hardened ? hardened_give_large : large_give)(s, block);
+    else
+        (s->hardened ? hardened_give : give_small)(s, block);
+}
+
+/* --- the rest of the face ------------------------------------------------------------------------------------- */
+
+void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return denied(heap);
+    bool clean = false;
+    void *block =
+        bytes <= SMALL_MAX && heap == current_heap() ? rn_malloc(bytes) : take(heap, bytes, 1, &clean);
+    return block == NULL || clean ? block : memset(block, 0, bytes);
+}
+
+void *rn_calloc(size_t count, size_t size)
+{
+    return rn_heap_calloc(current_heap(), count, size);
+}
+
+void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size)
+{
+    if (align == 0 || (align & (align - 1)) != 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (heap == current_heap() && !hardened) {
+        unsigned class_index = aligned_class(align, size);
+        if (class_index < SIZE_CLASSES_COUNT)
+            return rn_malloc(size_classes[class_index].size);
+    }
+    bool clean;
+    return take(heap, size, align, &clean);
+}
+
+void *rn_aligned_alloc(size_t align, size_t size)
+{
+    return rn_heap_aligned_alloc(current_heap(), align, size);
+}
+
+/* The span in use that block is in; misuse is ended here. */
+static span *span_in_use(const void *block)
+{
+    page_entry *entry = page_map_entry(block);
+    unsigned kind = entry->tag & 0xff;
+    if (entry->tag == 0)
+        misuse(block, "not a block of Ration's");
+    if (kind == TAG_FREE)
+        misuse(block, "use of a block after it was freed");
+    return span_of_id(entry->span);
+}
+
+static size_t usable(const span *s, const void *block)
+{
+    if (s->hardened)
+        return hardened_size(s, block);
+    return s->state == SPAN_LARGE ? s->size : size_classes[s->class_index].size;
+}
+
+size_t rn_usable_size(const void *block)
+{
+    if (block == NULL)
+        return 0;
+    block = untagged((void *)block);
+    return usable(span_in_use(block), block);
+}
+
+static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size)
+{
+    void *moved = heap == current_heap() ? rn_malloc(size) : rn_heap_malloc(heap, size);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, block, old_size < size ? old_size : size);
+    rn_free(block);
+    return moved;
+}
+
+static void *resize_large(span *s, void *block, size_t size)
+{
+    if ((uintptr_t)block != s->start)
+        misuse_block(block, SPAN_BLOCK_INTERIOR);
+    void *resized = large_resize(s, size);
+    return resized == NULL ? denied(s->heap) : resized;
+}
+
+void *rn_realloc(void *block, size_t size)
+{
+    if (block == NULL)
+        return rn_malloc(size);
+    block = untagged(block);
+    span *s = span_in_use(block);
+    size_t old_size = usable(s, block);
+    if (!s->hardened) {
+        if (s->state == SPAN_LARGE && size > SMALL_MAX)
+            return resize_large(s, block, size);
+        if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32))
+            return block;
+    }
+    return move_block(s->heap, block, old_size, size);
+}
+
+rn_heap *rn_heap_of(const void *block)
+{
+    const span *s = NULL;
+    page_entry *entry = page_map_entry(untagged((void *)block));
+    if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE)
+        s = span_of_id(entry->span);
+    return s == NULL ? NULL : s->heap;
+}

@@ -1,0 +1,38 @@
+/* misuse.c: what is said when a program has handed back what it must not: one line, then abort(). */
+#include "heap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LINE_MAX_BYTES = 256 };
+
+static int describe_block(char *out, size_t room, const void *block)
+{
+    page_entry *entry = page_map_entry(block);
+    if (entry->tag == 0 || (entry->tag & 0xff) == TAG_FREE)
+        return 0;
+    const span *s = span_of_id(entry->span);
+    size_t size = s->state == SPAN_LARGE ? s->size : size_classes[s->class_index].size;
+    return snprintf(out, room, " (%zu-byte class, heap \"%s\")", size, s->heap->name);
+}
+
+void misuse(const void *block, const char *what)
+{
+    char line[LINE_MAX_BYTES], block_text[LINE_MAX_BYTES / 2] = "";
+    describe_block(block_text, sizeof block_text, block);
+    int length = snprintf(line, sizeof line, "ration: %p%s: %s\n", block, block_text, what);
+    if (length > 0)
+        os_say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+    abort();
+}
+
+void misuse_block(const void *block, span_verdict verdict)
+{
+    static const char *const words[] = {
+        [SPAN_BLOCK_FINE] = "corrupted",
+        [SPAN_BLOCK_FREE_ALREADY] = "double free",
+        [SPAN_BLOCK_INTERIOR] = "free of an address inside a block",
+        [SPAN_BLOCK_UNUSED] = "free of an address that was never handed out",
+    };
+    misuse(block, words[verdict]);
+}

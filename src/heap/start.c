@@ -1,0 +1,55 @@
+/* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
+#include "heap.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+enum { NOT_STARTED, STARTED };
+
+static os_mutex start_lock;
+static int state = NOT_STARTED;
+static __thread bool starting __attribute__((tls_model("initial-exec")));
+
+static void before_fork(void)
+{
+    threads_before_fork();
+    heap_tree_lock();
+    page_heap_lock();
+}
+
+static void after_fork_in_parent(void)
+{
+    page_heap_unlock();
+    heap_tree_unlock();
+    threads_after_fork_in_parent();
+}
+
+static void after_fork_in_child(void)
+{
+    page_heap_unlock();
+    heap_tree_unlock();
+    threads_after_fork_in_child();
+}
+
+static COLD void start(void)
+{
+    if (starting)
+        return; /* what libc allocates while we register with it */
+    starting = true;
+    os_lock(&start_lock);
+    if (state == NOT_STARTED) {
+        os_start();
+        threads_start();
+        configure(environ);
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        __atomic_store_n(&state, STARTED, __ATOMIC_RELEASE);
+    }
+    os_unlock(&start_lock);
+    starting = false;
+}
+
+void start_once(void)
+{
+    if (UNLIKELY(__atomic_load_n(&state, __ATOMIC_ACQUIRE) != STARTED))
+        start();
+}

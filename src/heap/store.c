@@ -1,0 +1,278 @@
+/* store.c: the spans of one class in one heap.
+ *
+ * The fullest span with free blocks serves first, so that the emptier ones can empty; an empty span goes back to the
+ * page heap at once. A span whose free blocks lie on pages that are not committed is latent: it is used only when the
+ * buckets are empty. Start with store_take and store_give. */
+#include "hardened.h"
+
+/* What spans of blocks have committed beyond the blocks taken from them, and the mark at which pages to return are
+ * looked for. */
+static size_t idle_bytes;
+static size_t purge_mark;
+static size_t purged_bytes;
+static regret revived;
+
+/* --- lists ---------------------------------------------------------------------------------------------------- */
+
+enum { BUCKET_LATENT = STORE_BUCKETS };
+
+static span **list_of(block_store *store, unsigned bucket)
+{
+    return bucket == BUCKET_LATENT ? &store->latent : &store->buckets[bucket];
+}
+
+static void unlist(block_store *store, span *s)
+{
+    if (s->bucket == SPAN_UNLISTED)
+        return;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        *list_of(store, s->bucket) = s->next;
+    s->bucket = SPAN_UNLISTED;
+}
+
+static void enlist(block_store *store, span *s, unsigned bucket)
+{
+    if (s->bucket == bucket)
+        return;
+    unlist(store, s);
+    span **head = list_of(store, bucket);
+    s->prev = NULL;
+    s->next = *head;
+    if (s->next != NULL)
+        s->next->prev = s;
+    *head = s;
+    s->bucket = (uint8_t)bucket;
+}
+
+static unsigned bucket_of(const span *s)
+{
+    unsigned used = (unsigned)(s->carved - s->free);
+    unsigned capacity = size_classes[s->class_index].capacity;
+    return used * (STORE_BUCKETS - 1) / capacity;
+}
+
+static span *fullest(block_store *store)
+{
+    for (unsigned bucket = STORE_BUCKETS; bucket-- > 0;)
+        if (store->buckets[bucket] != NULL)
+            return store->buckets[bucket];
+    return NULL;
+}
+
+/* --- more blocks ---------------------------------------------------------------------------------------------- */
+
+static span *new_span(rn_heap *heap, unsigned class_index)
+{
+    const size_class *class = &size_classes[class_index];
+    span *fresh = page_heap_take((size_t)class->granules << GRANULE_SHIFT, 0, SPAN_SMALL,
+                                 heap->id << TAG_HEAP_SHIFT | class_index, heap);
+    if (fresh == NULL)
+        return NULL;
+    size_t committed = span_committed(fresh);
+    if (committed != 0 && !heap_charge(heap, committed)) {
+        page_heap_give(fresh, span_used_pages(fresh));
+        return NULL;
+    }
+    __atomic_fetch_add(&idle_bytes, committed, __ATOMIC_RELAXED);
+    fresh->hardened = hardened;
+    heap_add_span(heap, fresh);
+    return fresh;
+}
+
+/* Commits one more page of a latent span. */
+static bool commit_more(rn_heap *heap, span *s)
+{
+    bool reviving = span_revive_cost(s) != 0;
+    size_t cost = reviving ? span_revive_cost(s) : span_carve_cost(s);
+    if (cost != 0 && !heap_charge(heap, cost))
+        return false;
+    if (!(reviving ? span_revive(s) : span_carve(s))) {
+        heap_uncharge(heap, cost);
+        return false;
+    }
+    __atomic_fetch_add(&idle_bytes, cost, __ATOMIC_RELAXED);
+    if (reviving)
+        regret_add(&revived, cost);
+    return true;
+}
+
+/* A span with blocks to take, or NULL where memory is denied. */
+static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class_index)
+{
+    span *s = fullest(store);
+    if (s != NULL)
+        return s;
+    s = store->latent;
+    if (s == NULL && (s = new_span(heap, class_index)) == NULL)
+        return NULL;
+    if (!commit_more(heap, s)) {
+        enlist(store, s, BUCKET_LATENT);
+        return NULL;
+    }
+    enlist(store, s, bucket_of(s));
+    return s;
+}
+
+/* After blocks were taken: where the span belongs now. */
+static void settle_taken(block_store *store, span *s, bool exhausted)
+{
+    if (!exhausted)
+        enlist(store, s, bucket_of(s));
+    else if (s->free != 0 || s->carved != size_classes[s->class_index].capacity)
+        enlist(store, s, BUCKET_LATENT);
+    else
+        unlist(store, s);
+}
+
+unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned want)
+{
+    block_store *store = &heap->stores[class_index];
+    unsigned taken = 0;
+    os_lock(&store->lock);
+    while (taken < want) {
+        span *s = span_to_take_from(heap, store, class_index);
+        if (s == NULL)
+            break;
+        taken += span_take_blocks(s, out + taken, want - taken);
+        settle_taken(store, s, s->free == 0 || taken < want);
+    }
+    store->blocks_out += taken;
+    os_unlock(&store->lock);
+    size_t bytes = (size_t)taken * size_classes[class_index].size;
+    __atomic_fetch_sub(&idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    return taken;
+}
+
+/* --- fewer blocks --------------------------------------------------------------------------------------------- */
+
+static void return_empty(rn_heap *heap, block_store *store, span *s)
+{
+    unlist(store, s);
+    size_t committed = span_committed(s);
+    __atomic_fetch_sub(&idle_bytes, committed, __ATOMIC_RELAXED);
+    heap_remove_span(heap, s);
+    heap_uncharge(heap, committed);
+    page_heap_give(s, span_used_pages(s));
+}
+
+static void settle_given(rn_heap *heap, block_store *store, span *s)
+{
+    if (s->free == s->carved)
+        return_empty(heap, store, s);
+    else
+        enlist(store, s, bucket_of(s));
+}
+
+/* The span of a block that is being given back to this store. */
+static span *span_of_given(const rn_heap *heap, unsigned class_index, const void *block)
+{
+    page_entry *entry = page_map_entry(block);
+    if (UNLIKELY(entry->tag != (heap->id << TAG_HEAP_SHIFT | class_index)))
+        misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
+    return span_of_id(entry->span);
+}
+
+void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count)
+{
+    block_store *store = &heap->stores[class_index];
+    size_t bytes = (size_t)count * size_classes[class_index].size;
+    span *last = NULL;
+    __atomic_fetch_add(&idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    os_lock(&store->lock);
+    for (unsigned i = 0; i < count; i++) {
+        span *s = span_of_given(heap, class_index, blocks[i]);
+        if (s != last && last != NULL)
+            settle_given(heap, store, last);
+        last = s;
+        span_verdict verdict = span_give_block(s, blocks[i]);
+        if (UNLIKELY(verdict != SPAN_BLOCK_FINE)) {
+            os_unlock(&store->lock);
+            misuse_block(blocks[i], verdict);
+        }
+    }
+    if (last != NULL)
+        settle_given(heap, store, last);
+    store->blocks_out -= count;
+    os_unlock(&store->lock);
+    store_purge_excess(heap);
+}
+
+/* --- purging -------------------------------------------------------------------------------------------------- */
+
+/* Spans nearly full have no page to give. */
+enum { PURGE_BUCKETS = STORE_BUCKETS - 1 };
+
+static size_t purge_list(rn_heap *heap, span *first)
+{
+    size_t bytes = 0;
+    for (span *s = first; s != NULL; s = s->next)
+        bytes += span_purge(s);
+    if (bytes != 0)
+        heap_uncharge(heap, bytes);
+    return bytes;
+}
+
+size_t store_purge_heap(rn_heap *heap)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
+        block_store *store = &heap->stores[i];
+        os_lock(&store->lock);
+        for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
+            bytes += purge_list(heap, store->buckets[bucket]);
+        os_unlock(&store->lock);
+    }
+    __atomic_fetch_sub(&idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&purged_bytes, bytes, __ATOMIC_RELAXED);
+    regret_purged(&revived);
+    return bytes;
+}
+
+size_t store_purged_bytes(void)
+{
+    return __atomic_load_n(&purged_bytes, __ATOMIC_RELAXED);
+}
+
+void store_forget_idle(const rn_heap *heap)
+{
+    size_t idle = 0;
+    for (const span *s = heap->spans; s != NULL; s = s->older)
+        if (s->state == SPAN_SMALL)
+            idle += span_committed(s);
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        idle -= (size_t)heap->stores[i].blocks_out * size_classes[i].size;
+    __atomic_fetch_sub(&idle_bytes, idle, __ATOMIC_RELAXED);
+}
+
+/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
+void store_purge_excess(rn_heap *heap)
+{
+    size_t idle = __atomic_load_n(&idle_bytes, __ATOMIC_RELAXED);
+    size_t mark = __atomic_load_n(&purge_mark, __ATOMIC_RELAXED);
+    size_t step = idle_allowance(&revived);
+    if (idle + step < mark || mark == 0)
+        __atomic_store_n(&purge_mark, idle + step, __ATOMIC_RELAXED);
+    if (LIKELY(idle <= mark) || mark == 0 || idle > PTRDIFF_MAX)
+        return;
+    __atomic_store_n(&purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
+    store_purge_heap(heap);
+    __atomic_store_n(&purge_mark, __atomic_load_n(&idle_bytes, __ATOMIC_RELAXED) + step, __ATOMIC_RELAXED);
+}
+
+void store_lock_all(rn_heap *heap)
+{
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        os_lock(&heap->stores[i].lock);
+}
+
+void store_unlock_all(rn_heap *heap)
+{
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        os_unlock(&heap->stores[i].lock);
+}

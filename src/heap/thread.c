@@ -1,0 +1,358 @@
+/* thread.c: which threads there are, what each has cached, and how one takes over another's caches.
+ *
+ * The protocol stands beside struct local in heap.h. Start with local_enter, then threads_take_over. */
+#include "hardened.h"
+#include "section.h"
+
+enum { STOP_TRIES = 200, STOP_PAUSE_US = 50 };
+
+__thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
+
+ptrdiff_t section_area;
+
+static os_mutex threads_lock;
+static thread *threads;
+
+/* Before any thread has a cache. */
+void threads_start(void)
+{
+    const char *own = (const char *)&this_thread;
+    /* In a register first: gcc would subtract straight from the GOT, which ld can't turn into what a static program needs. */
+    __asm__("" : "+r"(own));
+    section_area = (char *)__builtin_thread_pointer() + os_rseq_offset - own;
+}
+
+/* --- a thread's own ------------------------------------------------------------------------------------------- */
+
+static void set_cache(local *l, const cache *c)
+{
+    __atomic_store_n(&l->cache, (cache *)c, __ATOMIC_RELAXED);
+}
+
+static bool is_revoked(const thread *t)
+{
+    return __atomic_load_n(&t->revoked, __ATOMIC_ACQUIRE);
+}
+
+static void drain(thread *t)
+{
+    hardened_drain(t);
+    for (cache *c = t->caches; c != NULL; c = c->next)
+        cache_drain(c);
+}
+
+/* Gives back what a thread that is gone had. */
+static void dissolve(thread *t)
+{
+    drain(t);
+    for (cache *c = t->caches, *next; c != NULL; c = next) {
+        next = c->next;
+        cache_destroy(c);
+    }
+    table_give(t, sizeof *t);
+}
+
+static void thread_ended(void)
+{
+    thread *t = this_thread.thread;
+    if (t == NULL)
+        return;
+    local_begin();
+    this_thread.ended = 1;
+    set_cache(&this_thread, &empty_cache);
+    local_end();
+    os_lock(&threads_lock);
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        threads = t->next;
+    os_unlock(&threads_lock);
+    this_thread.thread = NULL;
+    if (t->fast)
+        os_restart_end();
+    dissolve(t);
+}
+
+static thread *thread_start(void)
+{
+    start_once();
+    if (this_thread.ended)
+        return NULL;
+    thread *t = table_take(sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->local = &this_thread;
+    t->current = &root_heap;
+    t->fast = RN_SECTIONS && !hardened && os_restart_begin();
+    os_lock(&threads_lock);
+    t->next = threads;
+    if (threads != NULL)
+        threads->prev = t;
+    threads = t;
+    os_unlock(&threads_lock);
+    this_thread.thread = t;
+    /* Last, since it may allocate. */
+    os_thread_watch(thread_ended);
+    return t;
+}
+
+static void wait_until_restored(void)
+{
+    os_lock(&threads_lock);
+    os_unlock(&threads_lock);
+}
+
+/* Begins, with the right to use the caches. NULL, not begun, where the thread can have none. */
+static thread *thread_begin(void)
+{
+    thread *t = this_thread.thread;
+    if (UNLIKELY(t == NULL) && (t = thread_start()) == NULL)
+        return NULL;
+    for (;;) {
+        local_begin();
+        if (LIKELY(!is_revoked(t)))
+            return t;
+        local_end();
+        wait_until_restored();
+    }
+}
+
+static cache *cache_for(thread *t, rn_heap *heap)
+{
+    for (cache *c = t->caches; c != NULL; c = c->next)
+        if (c->heap == heap)
+            return c;
+    cache *c = cache_new(heap);
+    if (c == NULL)
+        return NULL;
+    c->next = t->caches;
+    t->caches = c;
+    return c;
+}
+
+cache *local_cache_for(rn_heap *heap)
+{
+    return cache_for(this_thread.thread, heap);
+}
+
+cache *local_enter(void)
+{
+    thread *t = thread_begin();
+    if (t == NULL)
+        return NULL;
+    cache *c = this_thread.cache;
+    if (c != &empty_cache)
+        return c;
+    c = cache_for(t, t->current);
+    if (c == NULL)
+        local_end();
+    else if (t->fast)
+        set_cache(&this_thread, c);
+    return c;
+}
+
+/* --- the current heap ----------------------------------------------------------------------------------------- */
+
+static void make_current(thread *t, rn_heap *heap)
+{
+    t->current = heap;
+    cache *c = cache_for(t, heap);
+    set_cache(&this_thread, c == NULL || !t->fast ? &empty_cache : c);
+}
+
+rn_heap *current_heap(void)
+{
+    thread *t = this_thread.thread;
+    return t == NULL ? &root_heap : t->current;
+}
+
+void rn_heap_push(rn_heap *heap)
+{
+    thread *t = thread_begin();
+    if (t == NULL || t->depth == PUSH_DEPTH)
+        misuse(heap, t == NULL ? "rn_heap_push in a thread that has ended" : "rn_heap_push nested too deep");
+    t->pushed[t->depth++] = t->current;
+    make_current(t, heap);
+    local_end();
+}
+
+void rn_heap_pop_to(int mark)
+{
+    thread *t = thread_begin();
+    if (t == NULL)
+        return;
+    if (mark < 0 || mark > t->depth)
+        misuse(NULL, "rn_heap_pop without its push");
+    if (mark < t->depth) {
+        t->depth = mark;
+        make_current(t, t->pushed[mark]);
+    }
+    local_end();
+}
+
+int rn_heap_mark(void)
+{
+    return this_thread.thread == NULL ? 0 : this_thread.thread->depth;
+}
+
+void rn_heap_pop(void)
+{
+    rn_heap_pop_to(rn_heap_mark() - 1);
+}
+
+/* --- other threads' ------------------------------------------------------------------------------------------- */
+
+static bool is_outside(const thread *t)
+{
+    return __atomic_load_n(&t->local->busy, __ATOMIC_ACQUIRE) == 0 &&
+           __atomic_load_n(&t->local->cache, __ATOMIC_RELAXED) == &empty_cache;
+}
+
+static bool is_other(const thread *t)
+{
+    return t->local != &this_thread;
+}
+
+static void revoke_others(void)
+{
+    for (thread *t = threads; t != NULL; t = t->next)
+        if (is_other(t)) {
+            __atomic_store_n(&t->revoked, true, __ATOMIC_SEQ_CST);
+            set_cache(t->local, &empty_cache);
+        }
+}
+
+/* A thread that was inside a miss may have put its cache back as it was revoked: it is told once more. */
+static bool tell_again(void)
+{
+    bool any = false;
+    for (thread *t = threads; t != NULL; t = t->next)
+        if (is_other(t) && t->unsettled) {
+            set_cache(t->local, &empty_cache);
+            any = true;
+        }
+    return any;
+}
+
+/* Stops all other threads from using their caches. Those that would not leave in time are marked unsettled. The
+ * threads' lock is held. Returns how many those are. */
+static unsigned stop_others(void)
+{
+    bool any = false;
+    revoke_others();
+    for (thread *t = threads; t != NULL; t = t->next) {
+        t->unsettled = is_other(t);
+        any |= t->unsettled;
+    }
+    unsigned left = 0;
+    for (int try = 0; any && try < STOP_TRIES; try++) {
+        if (!os_barrier_everywhere())
+            break;
+        left = 0;
+        for (thread *t = threads; t != NULL; t = t->next)
+            if (t->unsettled && is_outside(t))
+                t->unsettled = false;
+            else
+                left += t->unsettled;
+        if (left == 0)
+            return 0;
+        os_pause(STOP_PAUSE_US);
+        any = tell_again();
+    }
+    left = 0;
+    for (thread *t = threads; t != NULL; t = t->next)
+        left += t->unsettled;
+    return left;
+}
+
+static void let_others_go(void)
+{
+    for (thread *t = threads; t != NULL; t = t->next)
+        __atomic_store_n(&t->revoked, false, __ATOMIC_RELEASE);
+}
+
+unsigned threads_take_over(void)
+{
+    os_lock(&threads_lock);
+    unsigned left = stop_others();
+    for (thread *t = threads; t != NULL; t = t->next)
+        if (is_other(t) && !t->unsettled)
+            drain(t);
+    let_others_go();
+    os_unlock(&threads_lock);
+    return left;
+}
+
+void thread_drain_own(void)
+{
+    if (this_thread.thread == NULL)
+        return;
+    thread *t = thread_begin();
+    drain(t);
+    local_end();
+}
+
+static void drop_cache_of(thread *t, rn_heap *heap)
+{
+    hardened_forget(t, heap);
+    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
+        if ((*link)->heap == heap) {
+            cache *c = *link;
+            *link = c->next;
+            cache_destroy(c);
+            return;
+        }
+}
+
+void threads_drop_heap(rn_heap *heap)
+{
+    os_lock(&threads_lock);
+    stop_others();
+    local_begin();
+    for (thread *t = threads; t != NULL; t = t->next)
+        drop_cache_of(t, heap);
+    local_end();
+    let_others_go();
+    os_unlock(&threads_lock);
+}
+
+/* --- fork ----------------------------------------------------------------------------------------------------- */
+
+void threads_before_fork(void)
+{
+    os_lock(&threads_lock);
+    stop_others();
+}
+
+void threads_after_fork_in_parent(void)
+{
+    let_others_go();
+    os_unlock(&threads_lock);
+}
+
+/* Only the forking thread lives on. What others had cached comes back; what one held that could not be stopped in the
+ * middle of a batch is lost to the child, since its arrays can't be trusted. */
+void threads_after_fork_in_child(void)
+{
+    thread *mine = this_thread.thread;
+    thread *dead = threads;
+    threads = mine;
+    if (mine != NULL) {
+        if (mine->next != NULL)
+            mine->next->prev = mine->prev;
+        if (mine->prev != NULL)
+            mine->prev->next = mine->next;
+        else
+            dead = mine->next;
+        mine->next = mine->prev = NULL;
+        mine->revoked = false;
+    }
+    threads_lock = (os_mutex){0};
+    for (thread *next; dead != NULL; dead = next) {
+        next = dead->next;
+        if (!dead->unsettled)
+            dissolve(dead);
+    }
+}

@@ -1,0 +1,94 @@
+/* os.h: everything Ration asks of the system. No other room makes a system call.
+ *
+ * Start with the memory calls; they are the only way any byte comes in. All of it keeps errno. */
+#ifndef RATION_OS_H
+#define RATION_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Nothing here is seen outside the library, and the compiler may rely on it. */
+#pragma GCC visibility push(hidden)
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define COLD __attribute__((cold, noinline))
+
+/* What the library found out once, at os_start, and acts on ever after. */
+typedef struct os_facts {
+    size_t page_size;
+    bool strict_overcommit; /* vm.overcommit_memory=2: writable pages count when mapped, not when touched */
+    bool address_limit;     /* RLIMIT_AS is set: reserve in small steps */
+    bool membarrier;        /* one thread can make all pass a barrier: caches can be taken over */
+    bool restart;           /* … and restart their rseq sections: caches can be used by the fast paths */
+    bool secure;            /* set-uid or the like: the environment is not ours to trust */
+} os_facts;
+
+extern os_facts os;
+
+/* Finds the facts. Called once, before any other function here, by one thread. */
+void os_start(void);
+
+/* --- memory --------------------------------------------------------------------------------------------------- */
+
+/* Address space that can't be touched yet, aligned to align (a power of two, at least a page). NULL if refused. */
+void *os_reserve(size_t size, size_t align);
+/* Makes reserved pages readable and writable; they read as zero if never used or purged. False if refused. */
+bool os_commit(void *start, size_t size);
+/* Readable, writable, zero pages at an address of the system's choosing: for tables. NULL if refused. */
+void *os_map(size_t size);
+/* Drops the pages' contents and gives the memory back; the address range stays ours. After it the pages read as zero,
+ * but under strict overcommit they must be committed first. False if the system refused: contents are as before. */
+bool os_purge(void *start, size_t size);
+/* Gives up the address range as well. False if refused: the range is as before. */
+bool os_release(void *start, size_t size);
+/* Moves the pages of [from, from + size) to [to, …), both committed ranges of ours. The old range is left as if
+ * purged. False if it can't be done: nothing has changed. */
+bool os_move(void *from, void *to, size_t size);
+/* Shows name in /proc/PID/maps for the range, where the kernel can. */
+void os_name(void *start, size_t size, const char *name);
+/* Whether the range goes into core dumps. */
+void os_dump(void *start, size_t size, bool wanted);
+/* Makes the pages trap on access, or ordinary again. False if refused. */
+bool os_guard(void *start, size_t size);
+bool os_unguard(void *start, size_t size);
+
+/* --- threads -------------------------------------------------------------------------------------------------- */
+
+/* A lock of one word that sleeps in the kernel when contended. All zero is unlocked. */
+typedef struct os_mutex {
+    uint32_t state;
+} os_mutex;
+
+void os_lock(os_mutex *mutex);
+void os_unlock(os_mutex *mutex);
+
+/* Every thread of the process passes a full memory barrier before this returns, and one inside a restartable sequence
+ * starts it again. False if the kernel can't. */
+bool os_barrier_everywhere(void);
+/* Restartable sequences (rseq(2)): whether the calling thread's will be restarted; and, at its end, that they need not
+ * be any more. os_rseq_offset is the way from a thread's pointer to the area where it announces one. */
+bool os_restart_begin(void);
+void os_restart_end(void);
+extern ptrdiff_t os_rseq_offset;
+/* Lets other threads run for about this long. */
+void os_pause(unsigned microseconds);
+/* Calls at_end on each thread that called os_thread_watch, when the thread ends. */
+void os_thread_watch(void (*at_end)(void));
+
+/* --- the rest ------------------------------------------------------------------------------------------------- */
+
+uint64_t os_clock_ms(void);
+/* Bytes from the kernel's generator, or the clock's where it has none to give. */
+uint64_t os_random(void);
+/* The value of a variable in an environment, or NULL. */
+const char *os_variable(char **environment, const char *name);
+/* Writes a file anew. False on any error. */
+bool os_write_file(const char *path, const char *text, size_t length);
+/* One line to descriptor 2, if that is still the file it was at start. */
+void os_say(const char *line, size_t length);
+
+#pragma GCC visibility pop
+
+#endif

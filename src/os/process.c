@@ -1,0 +1,107 @@
+/* process.c: what the process is and was started with: the facts, the environment, descriptor 2, the clock.
+ *
+ * Start with os_start. */
+#include "os.h"
+#include "restart.h"
+#include "syscall.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+os_facts os;
+
+static struct stat stderr_at_start;
+static bool stderr_known;
+
+static bool read_strict_overcommit(void)
+{
+    char mode = 0;
+    long file = os_syscall(SYS_openat, AT_FDCWD, (long)"/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (file < 0)
+        return false;
+    os_syscall(SYS_read, file, (long)&mode, 1, 0, 0, 0);
+    os_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+    return mode == '2';
+}
+
+static bool has_address_limit(void)
+{
+    struct rlimit limit;
+    return os_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+static bool stat_stderr(struct stat *out)
+{
+    return os_syscall(SYS_fstat, 2, (long)out, 0, 0, 0, 0) == 0;
+}
+
+void os_start(void)
+{
+    os.page_size = getauxval(AT_PAGESZ);
+    os.secure = getauxval(AT_SECURE) != 0;
+    os.strict_overcommit = read_strict_overcommit();
+    os.address_limit = has_address_limit();
+    os_restart_start();
+    stderr_known = stat_stderr(&stderr_at_start);
+}
+
+const char *os_variable(char **environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (char **entry = environment; *entry != NULL; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
+}
+
+uint64_t os_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t os_random(void)
+{
+    uint64_t value;
+    if (os_syscall(SYS_getrandom, (long)&value, sizeof value, 1 /* GRND_NONBLOCK */, 0, 0, 0) == sizeof value)
+        return value;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)&value) * 0x9e3779b97f4a7c15u;
+}
+
+static bool write_all(long file, const char *text, size_t length)
+{
+    while (length > 0) {
+        long written = os_syscall(SYS_write, file, (long)text, (long)length, 0, 0, 0);
+        if (written <= 0)
+            return false;
+        text += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+bool os_write_file(const char *path, const char *text, size_t length)
+{
+    long file =
+        os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, 0, 0);
+    if (file < 0)
+        return false;
+    bool written = write_all(file, text, length);
+    return os_syscall(SYS_close, file, 0, 0, 0, 0, 0) == 0 && written;
+}
+
+void os_say(const char *line, size_t length)
+{
+    struct stat now;
+    if (!stderr_known || !stat_stderr(&now) || now.st_dev != stderr_at_start.st_dev ||
+        now.st_ino != stderr_at_start.st_ino)
+        return;
+    write_all(2, line, length);
+}

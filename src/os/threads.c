@@ -1,0 +1,84 @@
+/* threads.c: a lock, a pause, and word of a thread's end.
+ *
+ * Start with os_lock. */
+#include "os.h"
+#include "syscall.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <time.h>
+
+/* The three states of Drepper's "Futexes Are Tricky", mutex 2. */
+enum { FREE = 0, HELD = 1, HELD_WITH_SLEEPERS = 2 };
+
+enum { SPINS = 60 };
+
+static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
+{
+    os_syscall(SYS_futex, (long)word, operation | FUTEX_PRIVATE_FLAG, value, (long)timeout, 0, 0);
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
+static COLD void lock_contended(os_mutex *mutex)
+{
+    for (int i = 0; i < SPINS; i++) {
+        uint32_t expected = FREE;
+        if (__atomic_load_n(&mutex->state, __ATOMIC_RELAXED) == FREE &&
+            __atomic_compare_exchange_n(&mutex->state, &expected, HELD, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+        relax();
+    }
+    while (__atomic_exchange_n(&mutex->state, HELD_WITH_SLEEPERS, __ATOMIC_ACQUIRE) != FREE)
+        futex(&mutex->state, FUTEX_WAIT, HELD_WITH_SLEEPERS, NULL);
+}
+
+void os_lock(os_mutex *mutex)
+{
+    uint32_t expected = FREE;
+    if (UNLIKELY(!__atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE,
+                                              __ATOMIC_RELAXED)))
+        lock_contended(mutex);
+}
+
+void os_unlock(os_mutex *mutex)
+{
+    if (UNLIKELY(__atomic_exchange_n(&mutex->state, FREE, __ATOMIC_RELEASE) == HELD_WITH_SLEEPERS))
+        futex(&mutex->state, FUTEX_WAKE, 1, NULL);
+}
+
+void os_pause(unsigned microseconds)
+{
+    static uint32_t never_woken;
+    struct timespec wait = {.tv_nsec = (long)microseconds * 1000};
+    futex(&never_woken, FUTEX_WAIT, 0, &wait);
+}
+
+static pthread_key_t end_key;
+static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
+static void (*end_function)(void);
+
+static void thread_ended(void *unused)
+{
+    (void)unused;
+    end_function();
+}
+
+static void make_end_key(void)
+{
+    pthread_key_create(&end_key, thread_ended);
+}
+
+void os_thread_watch(void (*at_end)(void))
+{
+    __atomic_store_n(&end_function, at_end, __ATOMIC_RELAXED);
+    pthread_once(&end_key_once, make_end_key);
+    pthread_setspecific(end_key, &end_key);
+}

@@ -1,0 +1,54 @@
+/* begin.c: the preload library's start and end within a program.
+ *
+ * The constructor runs before all others (-z initfirst), in glibc even before libc has set environ, which is why it
+ * takes what it is handed; musl hands constructors nothing, but has environ by then. */
+#include "../heap/heap.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <ration/base.h>
+
+extern void sanitizer_start(void) __asm__("__asan_init") __attribute__((weak));
+
+static void say(const char *what)
+{
+    char line[160];
+    int length = snprintf(line, sizeof line, "ration: %s\n", what);
+    os_say(line, (size_t)length);
+}
+
+/* Whether malloc, as the program's libraries see it, is somebody else's; another Ration linked into the program is not
+ * worth a word. */
+static void tell_who_serves(void)
+{
+    if (sanitizer_start != NULL) {
+        say("this program was built with AddressSanitizer, which brings its own malloc; Ration serves nothing");
+        return;
+    }
+    void *malloc_seen = dlsym(RTLD_DEFAULT, "malloc");
+    void *ration_seen = dlsym(RTLD_DEFAULT, "rn_version");
+    if (malloc_seen != (void *)malloc && ration_seen == (void *)rn_version)
+        say("this program brings its own malloc; Ration serves nothing");
+}
+
+__attribute__((constructor)) static void begin(int count, char **arguments, char **environment)
+{
+    (void)count;
+    (void)arguments;
+    start_once();
+#if defined(__GLIBC__)
+    configure(environment);
+#else
+    (void)environment;
+    configure(environ);
+#endif
+    tell_who_serves();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    finish();
+}

@@ -1,0 +1,87 @@
+/* statistics.c: libc's own reporting calls, answered from the root heap's figures. */
+#include "../heap/heap.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdio.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int malloc_trim(size_t pad)
+{
+    (void)pad;
+    return rn_heap_trim(&root_heap) != 0;
+}
+
+/* Ration has no tunables of libc's kind: every parameter is taken, and changes nothing. */
+EXPORT int mallopt(int parameter, int value)
+{
+    (void)parameter;
+    (void)value;
+    return 1;
+}
+
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+    rn_stats stats;
+    rn_heap_stats(&root_heap, &stats);
+    page_heap_figures pages = page_heap_read();
+    return (struct mallinfo2){
+        .arena = stats.used + pages.dirty,
+        .hblks = __atomic_load_n(&root_heap.large_blocks, __ATOMIC_RELAXED),
+        .hblkhd = __atomic_load_n(&root_heap.large_bytes, __ATOMIC_RELAXED),
+        .uordblks = stats.live,
+        .fordblks = stats.used + pages.dirty - stats.live,
+        .keepcost = pages.dirty,
+    };
+}
+
+static int to_int(size_t bytes)
+{
+    return bytes > INT_MAX ? INT_MAX : (int)bytes;
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+    struct mallinfo2 wide = mallinfo2();
+    return (struct mallinfo){
+        .arena = to_int(wide.arena),
+        .hblks = to_int(wide.hblks),
+        .hblkhd = to_int(wide.hblkhd),
+        .uordblks = to_int(wide.uordblks),
+        .fordblks = to_int(wide.fordblks),
+        .keepcost = to_int(wide.keepcost),
+    };
+}
+
+EXPORT void malloc_stats(void)
+{
+    rn_stats stats;
+    rn_heap_stats(&root_heap, &stats);
+    page_heap_figures pages = page_heap_read();
+    fprintf(stderr,
+            "ration: live %zu in %zu blocks, used %zu, peak %zu, free and resident %zu, returned %zu\n", stats.live,
+            stats.objects, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
+}
+
+EXPORT int malloc_info(int options, FILE *out)
+{
+    if (options != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    rn_stats stats;
+    rn_heap_stats(&root_heap, &stats);
+    page_heap_figures pages = page_heap_read();
+    fprintf(out, "<malloc version=\"1\">\n");
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
+        unsigned blocks = __atomic_load_n(&root_heap.stores[i].blocks_out, __ATOMIC_RELAXED);
+        if (blocks != 0)
+            fprintf(out, "<class size=\"%u\" blocks=\"%u\"/>\n", size_classes[i].size, blocks);
+    }
+    fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", root_heap.large_blocks, root_heap.large_bytes);
+    fprintf(out, "<total live=\"%zu\" used=\"%zu\" peak=\"%zu\" free=\"%zu\" returned=\"%zu\"/>\n</malloc>\n", stats.live,
+            stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
+    return 0;
+}

@@ -1,0 +1,235 @@
+/* blocks.c: the blocks of a small span: which are free, which pages under them are committed.
+ *
+ * A bit a block, kept in the descriptor: 1 is free in the span. Blocks in programs' hands and in threads' caches are
+ * 0 alike. Pages are carved in order of address and may be purged later one by one. Start with span_take_blocks. */
+#include "span.h"
+
+static const size_class *class_of(const span *s)
+{
+    return &size_classes[s->class_index];
+}
+
+static size_t round_to_page(size_t bytes)
+{
+    return (bytes + os.page_size - 1) & ~(os.page_size - 1);
+}
+
+/* Bytes from the span's start to the end of the last page that carved blocks reach. */
+static size_t carved_bytes(const span *s)
+{
+    return round_to_page((size_t)s->carved * class_of(s)->size);
+}
+
+/* The same, to the end of the pages that held contents when the span was taken. */
+static size_t reached_bytes(const span *s)
+{
+    size_t carved = carved_bytes(s), touched = (size_t)s->touched * PAGE;
+    return carved > touched ? carved : touched;
+}
+
+size_t span_committed(const span *s)
+{
+    if (s->state == SPAN_LARGE)
+        return s->size;
+    return reached_bytes(s) - (size_t)__builtin_popcountl(s->purged) * PAGE;
+}
+
+span_pages span_used_pages(const span *s)
+{
+    if (s->state == SPAN_LARGE)
+        return (span_pages){.end = s->size >> PAGE_SHIFT};
+    return (span_pages){.purged = s->purged, .end = reached_bytes(s) >> PAGE_SHIFT};
+}
+
+/* The bits first..last of a word, last < 64. */
+static uint64_t bit_range(unsigned first, unsigned last)
+{
+    return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+/* The pages that bytes [from, to) of a span lie in, a bit each. */
+static uint64_t pages_under(size_t from, size_t to)
+{
+    return bit_range((unsigned)(from >> PAGE_SHIFT), (unsigned)((to - 1) >> PAGE_SHIFT));
+}
+
+static void set_free(span *s, unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++)
+        s->free_blocks[i / 64] |= 1ull << i % 64;
+    s->free = (uint16_t)(s->free + (end - first));
+}
+
+/* --- committing ----------------------------------------------------------------------------------------------- */
+
+/* Blocks carved after the next step: those that begin before the end of the next page, one at least. */
+static unsigned carved_next(const span *s)
+{
+    const size_class *class = class_of(s);
+    if (s->carved == class->capacity)
+        return s->carved;
+    size_t used = (size_t)s->carved * class->size;
+    size_t end = round_to_page(used + 1);
+    unsigned next = (unsigned)(end / class->size);
+    if (next <= s->carved)
+        next = s->carved + 1u;
+    return next < class->capacity ? next : class->capacity;
+}
+
+size_t span_carve_cost(const span *s)
+{
+    size_t reached = reached_bytes(s);
+    size_t next = round_to_page((size_t)carved_next(s) * class_of(s)->size);
+    return next > reached ? next - reached : 0;
+}
+
+bool span_carve(span *s)
+{
+    unsigned next = carved_next(s);
+    if (next == s->carved)
+        return false;
+    set_free(s, s->carved, next);
+    s->carved = (uint16_t)next;
+    return true;
+}
+
+static size_t system_page_pages(void)
+{
+    return os.page_size >> PAGE_SHIFT;
+}
+
+size_t span_revive_cost(const span *s)
+{
+    return s->purged == 0 ? 0 : os.page_size;
+}
+
+bool span_revive(span *s)
+{
+    size_t page = (size_t)__builtin_ctzl(s->purged);
+    if (os.strict_overcommit && !os_commit((void *)(s->start + page * PAGE), os.page_size))
+        return false;
+    s->purged &= ~bit_range((unsigned)page, (unsigned)(page + system_page_pages() - 1));
+    return true;
+}
+
+/* --- taking --------------------------------------------------------------------------------------------------- */
+
+static bool is_resident(const span *s, unsigned index)
+{
+    size_t from = (size_t)index * class_of(s)->size;
+    return (s->purged & pages_under(from, from + class_of(s)->size)) == 0;
+}
+
+unsigned span_take_blocks(span *s, void **out, unsigned want)
+{
+    size_t size = class_of(s)->size;
+    unsigned taken = 0;
+    unsigned words = (s->carved + 63u) / 64;
+    bool some_purged = s->purged != 0;
+    for (unsigned w = 0; w < words && taken < want; w++) {
+        uint64_t candidates = s->free_blocks[w];
+        uint64_t left = candidates;
+        for (; candidates != 0 && taken < want; candidates &= candidates - 1) {
+            unsigned index = w * 64 + (unsigned)__builtin_ctzl(candidates);
+            if (some_purged && !is_resident(s, index))
+                continue;
+            left &= ~(candidates & -candidates);
+            out[taken++] = (void *)(s->start + index * size);
+        }
+        s->free_blocks[w] = left;
+    }
+    s->free = (uint16_t)(s->free - taken);
+    return taken;
+}
+
+/* --- giving --------------------------------------------------------------------------------------------------- */
+
+static inline span_verdict locate(const span *s, const void *block, unsigned *index)
+{
+    uintptr_t offset = (uintptr_t)block - s->start;
+    if (UNLIKELY(offset >= (size_t)s->granules << GRANULE_SHIFT))
+        return SPAN_BLOCK_INTERIOR;
+    const size_class *class = class_of(s);
+    unsigned at = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
+    if (UNLIKELY(at * class->size != offset))
+        return SPAN_BLOCK_INTERIOR;
+    if (UNLIKELY(at >= s->carved))
+        return SPAN_BLOCK_UNUSED;
+    *index = at;
+    return (s->free_blocks[at / 64] >> at % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
+}
+
+span_verdict span_judge(const span *s, const void *block)
+{
+    unsigned index;
+    return locate(s, block, &index);
+}
+
+span_verdict span_give_block(span *s, void *block)
+{
+    unsigned index;
+    span_verdict verdict = locate(s, block, &index);
+    if (UNLIKELY(verdict != SPAN_BLOCK_FINE))
+        return verdict;
+    s->free_blocks[index / 64] |= 1ull << index % 64;
+    s->free++;
+    return verdict;
+}
+
+/* --- purging -------------------------------------------------------------------------------------------------- */
+
+static bool all_free(const span *s, unsigned first, unsigned last)
+{
+    for (unsigned w = first / 64; w <= last / 64; w++) {
+        uint64_t mask = bit_range(w == first / 64 ? first % 64 : 0, w == last / 64 ? last % 64 : 63);
+        if ((s->free_blocks[w] & mask) != mask)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a system page of the carved part holds only free blocks, and is worth a call. */
+static bool page_is_idle(const span *s, size_t page)
+{
+    size_t from = page * PAGE, size = class_of(s)->size;
+    if (s->purged >> page & 1)
+        return false;
+    unsigned first = (unsigned)(from / size);
+    unsigned last = (unsigned)((from + os.page_size - 1) / size);
+    /* A last page that is carved in part: blocks not carved yet would touch it later, and count it twice. */
+    if (last >= s->carved) {
+        if (s->carved != class_of(s)->capacity)
+            return false;
+        last = s->carved - 1u;
+    }
+    return all_free(s, first, last);
+}
+
+/* Returns the pages beyond the carved part that came with the span. */
+static size_t purge_touched(span *s)
+{
+    size_t carved = carved_bytes(s), bytes = reached_bytes(s) - carved;
+    if (bytes == 0 || !os_purge((void *)(s->start + carved), bytes))
+        return 0;
+    s->touched = 0;
+    return bytes;
+}
+
+size_t span_purge(span *s)
+{
+    size_t step = system_page_pages(), end = carved_bytes(s) >> PAGE_SHIFT;
+    size_t bytes = os.strict_overcommit ? 0 : purge_touched(s);
+    for (size_t page = 0; page < end; page += step) {
+        if (!page_is_idle(s, page))
+            continue;
+        size_t run = page + step;
+        while (run < end && page_is_idle(s, run))
+            run += step;
+        if (!os_purge((void *)(s->start + page * PAGE), (run - page) * PAGE))
+            break;
+        s->purged |= bit_range((unsigned)page, (unsigned)run - 1);
+        bytes += (run - page) * PAGE;
+        page = run - step;
+    }
+    return bytes;
+}

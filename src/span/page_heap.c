@@ -1,0 +1,606 @@
+/* page_heap.c: finds, splits, merges, purges and returns spans.
+ *
+ * Free spans hang in bins by size, those with dirty pages apart from the clean, so that memory that is already
+ * resident is used first. Neighbours merge through the page map: a free span's first and last entries name it. Which
+ * pages of a free granule are dirty stands in its entry's tag. Start with page_heap_take and page_heap_give. */
+#include "page_map.h"
+
+#include <string.h>
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+enum {
+    EXACT_BINS = 64,
+    BINS = EXACT_BINS + 32, /* from 64 granules on, one for each doubling */
+    BIN_WORDS = (BINS + 63) / 64,
+
+    ALL_DIRTY = (1 << PAGES_IN_GRANULE) - 1,
+    WAS_PURGED = 1 << PAGES_IN_GRANULE, /* beside the dirty bits: its contents were returned to the system */
+
+    OWN_REGION_ALIGN = 4 << 20, /* blocks aligned to more than this get a region each */
+    REGION = 1 << 30,           /* address space taken at once where nothing limits it */
+    REGION_ALIGN = 2 << 20,
+    STEP_MIN = 256 << 10, /* made accessible at once; grows with what is reserved, to STEP_MAX */
+    STEP_MAX = 64 << 20,
+};
+
+typedef struct bins {
+    span *first[BINS];
+    uint64_t filled[BIN_WORDS];
+} bins;
+
+static struct {
+    os_mutex lock;
+    bins clean, dirty;     /* free spans: without and with dirty pages */
+    span *oldest, *newest; /* those with dirty pages, by when they were freed */
+    uintptr_t open;        /* the current region: accessible below open, reserved below region_end */
+    uintptr_t region_end;
+    size_t reserved;
+    size_t dirty_bytes;
+    size_t purged_bytes;
+    regret regret;
+    uint32_t turns;
+} heap;
+
+/* --- bins ----------------------------------------------------------------------------------------------------- */
+
+static unsigned bin_of(size_t granules)
+{
+    if (granules < EXACT_BINS)
+        return (unsigned)granules;
+    return EXACT_BINS + (unsigned)(63 - __builtin_clzl(granules)) - 6;
+}
+
+static bins *bins_of(const span *free)
+{
+    return free->dirty_pages != 0 ? &heap.dirty : &heap.clean;
+}
+
+static void list_insert(span *free)
+{
+    bins *set = bins_of(free);
+    unsigned bin = bin_of(free->granules);
+    free->prev = NULL;
+    free->next = set->first[bin];
+    if (free->next != NULL)
+        free->next->prev = free;
+    set->first[bin] = free;
+    set->filled[bin / 64] |= 1ull << bin % 64;
+    if (free->dirty_pages == 0)
+        return;
+    free->newer = NULL;
+    free->older = heap.newest;
+    if (heap.newest != NULL)
+        heap.newest->newer = free;
+    else
+        heap.oldest = free;
+    heap.newest = free;
+}
+
+static void list_remove(span *free)
+{
+    bins *set = bins_of(free);
+    unsigned bin = bin_of(free->granules);
+    if (free->next != NULL)
+        free->next->prev = free->prev;
+    if (free->prev != NULL)
+        free->prev->next = free->next;
+    else if ((set->first[bin] = free->next) == NULL)
+        set->filled[bin / 64] &= ~(1ull << bin % 64);
+    if (free->dirty_pages == 0)
+        return;
+    if (free->newer != NULL)
+        free->newer->older = free->older;
+    else
+        heap.newest = free->older;
+    if (free->older != NULL)
+        free->older->newer = free->newer;
+    else
+        heap.oldest = free->newer;
+}
+
+static unsigned next_filled(const bins *set, unsigned bin)
+{
+    for (unsigned word = bin / 64; word < BIN_WORDS; word++) {
+        uint64_t filled = set->filled[word];
+        if (word == bin / 64)
+            filled &= ~0ull << bin % 64;
+        if (filled != 0)
+            return word * 64 + (unsigned)__builtin_ctzl(filled);
+    }
+    return BINS;
+}
+
+/* The smallest free span of at least so many granules, the lowest among equals in the bins that mix sizes. */
+static span *best_fit(const bins *set, size_t granules)
+{
+    for (unsigned bin = next_filled(set, bin_of(granules)); bin < BINS; bin = next_filled(set, bin + 1)) {
+        if (bin < EXACT_BINS)
+            return set->first[bin];
+        span *best = NULL;
+        for (span *free = set->first[bin]; free != NULL; free = free->next)
+            if (free->granules >= granules &&
+                (best == NULL || free->granules < best->granules ||
+                 (free->granules == best->granules && free->start < best->start)))
+                best = free;
+        if (best != NULL)
+            return best;
+    }
+    return NULL;
+}
+
+/* --- entries of free granules --------------------------------------------------------------------------------- */
+
+static page_entry *entry_at(uintptr_t address)
+{
+    return page_map_entry((const void *)address);
+}
+
+static void set_entry(page_entry *entry, uint32_t tag, uint32_t id)
+{
+    __atomic_store_n(&entry->tag, tag, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->span, id, __ATOMIC_RELAXED);
+}
+
+static uint32_t free_tag(unsigned pages)
+{
+    return pages << TAG_HEAP_SHIFT | TAG_FREE;
+}
+
+static void name_ends(const span *free)
+{
+    entry_at(free->start)->span = free->id;
+    entry_at(free->start + ((size_t)free->granules - 1) * GRANULE)->span = free->id;
+}
+
+/* The free span that owns the granule at address, if that is the first or last of one. */
+static span *free_neighbour(uintptr_t address)
+{
+    page_entry *entry = entry_at(address);
+    return (entry->tag & 0xff) == TAG_FREE ? span_of_id(entry->span) : NULL;
+}
+
+/* Bits set in a granule's four dirty bits. */
+static unsigned dirty_in(uint32_t tag)
+{
+    static const uint8_t bits[ALL_DIRTY + 1] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    return bits[tag >> TAG_HEAP_SHIFT & ALL_DIRTY];
+}
+
+/* The entry of the next granule: one further on, except from one leaf to the next. */
+static page_entry *next_entry(page_entry *entry, uintptr_t address)
+{
+    return (uint32_t)address == 0 ? entry_at(address) : entry + 1;
+}
+
+typedef struct free_pages {
+    size_t dirty;
+    size_t purged;
+} free_pages;
+
+static free_pages count_pages(uintptr_t start, size_t granules)
+{
+    free_pages count = {0};
+    page_entry *entry = entry_at(start);
+    for (uintptr_t address = start;; entry = next_entry(entry, address)) {
+        count.dirty += dirty_in(entry->tag);
+        if (entry->tag >> TAG_HEAP_SHIFT == WAS_PURGED)
+            count.purged += PAGES_IN_GRANULE;
+        if ((address += GRANULE) == start + granules * GRANULE)
+            break;
+    }
+    return count;
+}
+
+/* A free span in the bins for granules whose entries carry their dirty bits already. Never fails: the descriptor is
+ * the caller's. */
+static void insert_free(span *free, uintptr_t start, size_t granules, size_t dirty_pages)
+{
+    free->state = SPAN_FREE;
+    free->start = start;
+    free->granules = (uint32_t)granules;
+    free->dirty_pages = (uint32_t)dirty_pages;
+    name_ends(free);
+    list_insert(free);
+}
+
+static uintptr_t end_of(const span *s)
+{
+    return s->start + (size_t)s->granules * GRANULE;
+}
+
+/* Puts a span's granules, whose entries say what is dirty, among the free, merged with its neighbours. */
+static span *merge_free(span *fresh)
+{
+    span *before = free_neighbour(fresh->start - GRANULE);
+    if (before != NULL) {
+        list_remove(before);
+        fresh->start = before->start;
+        fresh->granules += before->granules;
+        fresh->dirty_pages += before->dirty_pages;
+        span_descriptor_give(before);
+    }
+    span *after = free_neighbour(end_of(fresh));
+    if (after != NULL) {
+        list_remove(after);
+        fresh->granules += after->granules;
+        fresh->dirty_pages += after->dirty_pages;
+        span_descriptor_give(after);
+    }
+    insert_free(fresh, fresh->start, fresh->granules, fresh->dirty_pages);
+    return fresh;
+}
+
+/* --- growth --------------------------------------------------------------------------------------------------- */
+
+static size_t granules_for(size_t size)
+{
+    size_t unit = os.page_size > GRANULE ? os.page_size : GRANULE;
+    return ((size + unit - 1) & ~(unit - 1)) >> GRANULE_SHIFT;
+}
+
+/* Makes [open, open + size) of the current region accessible, as a clean free span or part of one. NULL if refused. */
+static span *open_step(size_t size)
+{
+    span *fresh = span_descriptor_take();
+    if (fresh == NULL)
+        return NULL;
+    if (!os_commit((void *)heap.open, size)) {
+        span_descriptor_give(fresh);
+        return NULL;
+    }
+    for (uintptr_t address = heap.open; address < heap.open + size; address += GRANULE)
+        set_entry(entry_at(address), free_tag(0), 0);
+    fresh->start = heap.open;
+    fresh->granules = (uint32_t)(size >> GRANULE_SHIFT);
+    fresh->dirty_pages = 0;
+    heap.open += size;
+    return merge_free(fresh);
+}
+
+static size_t step_size(void)
+{
+    size_t unit = larger(os.page_size, GRANULE);
+    return larger(STEP_MIN, smaller(heap.reserved / 8, STEP_MAX)) & ~(unit - 1);
+}
+
+/* Reserves address space for size bytes or, better, much more, and makes it the current region. */
+static bool new_region(size_t size, size_t align)
+{
+    if (size > ((size_t)PAGE_MAP_ROOT << 32))
+        return false;
+    size_t wanted = larger(size, os.address_limit ? step_size() : REGION);
+    if (!os.address_limit && align < REGION_ALIGN)
+        align = REGION_ALIGN;
+    for (;;) {
+        uintptr_t start = (uintptr_t)os_reserve(wanted, align);
+        if (start != 0) {
+            if (!page_map_cover(start, start + wanted)) {
+                os_release((void *)start, wanted);
+                return false;
+            }
+            heap.open = start;
+            heap.region_end = start + wanted;
+            heap.reserved += wanted;
+            return true;
+        }
+        if (wanted == size)
+            return false;
+        wanted = larger(size, granules_for(wanted / 2) << GRANULE_SHIFT);
+        if (align == REGION_ALIGN)
+            align = larger(os.page_size, GRANULE);
+    }
+}
+
+/* Gives up the rest of the current region to the free spans, and starts another. */
+static bool next_region(size_t size, size_t align)
+{
+    size_t room = heap.region_end - heap.open;
+    if (room != 0)
+        open_step(room);
+    return new_region(size, align);
+}
+
+/* Adds at least size bytes of clean free memory, in one piece together with what lies free before it. */
+static bool grow(size_t size)
+{
+    size_t room = heap.region_end - heap.open;
+    span *before = room == 0 ? NULL : free_neighbour(heap.open - GRANULE);
+    size_t missing = size - (before == NULL ? 0 : smaller(size, (size_t)before->granules * GRANULE));
+    if (missing > room) {
+        if (!next_region(size, larger(os.page_size, GRANULE)))
+            return false;
+        missing = size;
+        room = heap.region_end - heap.open;
+    }
+    size_t step = smaller(room, larger(missing, step_size()));
+    return open_step(step) != NULL || (step > missing && open_step(missing) != NULL);
+}
+
+/* --- purging -------------------------------------------------------------------------------------------------- */
+
+static bool purge_span(span *free)
+{
+    if (!os_purge((void *)free->start, (size_t)free->granules * GRANULE))
+        return false;
+    size_t bytes = (size_t)free->dirty_pages * PAGE;
+    page_entry *entry = entry_at(free->start);
+    for (uintptr_t address = free->start;; entry = next_entry(entry, address)) {
+        if (dirty_in(entry->tag) != 0)
+            __atomic_store_n(&entry->tag, free_tag(WAS_PURGED), __ATOMIC_RELAXED);
+        if ((address += GRANULE) == end_of(free))
+            break;
+    }
+    list_remove(free);
+    free->dirty_pages = 0;
+    list_insert(free);
+    heap.dirty_bytes -= bytes;
+    heap.purged_bytes += bytes;
+    regret_purged(&heap.regret);
+    return true;
+}
+
+static size_t purge_down_to(size_t keep)
+{
+    size_t before = heap.dirty_bytes;
+    while (heap.dirty_bytes > keep && heap.oldest != NULL)
+        if (!purge_span(heap.oldest))
+            break;
+    return before - heap.dirty_bytes;
+}
+
+static void purge_excess(void)
+{
+    size_t allowed = idle_allowance(&heap.regret);
+    if (heap.dirty_bytes > allowed)
+        purge_down_to(allowed / 2);
+}
+
+/* --- taking and giving ---------------------------------------------------------------------------------------- */
+
+/* Cuts [start, start + granules) out of a free span that holds it; what is left over stays free. */
+static bool carve_out(span *free, uintptr_t start, size_t granules)
+{
+    size_t head = (start - free->start) >> GRANULE_SHIFT;
+    size_t tail = free->granules - head - granules;
+    span *before = head == 0 ? NULL : span_descriptor_take();
+    span *after = tail == 0 ? NULL : span_descriptor_take();
+    if ((head != 0 && before == NULL) || (tail != 0 && after == NULL)) {
+        if (before != NULL)
+            span_descriptor_give(before);
+        if (after != NULL)
+            span_descriptor_give(after);
+        return false;
+    }
+    list_remove(free);
+    size_t dirty = free->dirty_pages, dirty_head = 0;
+    size_t dirty_here = dirty == 0 ? 0 : count_pages(start, granules).dirty;
+    if (head != 0) {
+        dirty_head = dirty == 0 ? 0 : count_pages(free->start, head).dirty;
+        insert_free(before, free->start, head, dirty_head);
+    }
+    if (tail != 0)
+        insert_free(after, start + granules * GRANULE, tail, dirty - dirty_head - dirty_here);
+    free->start = start;
+    free->granules = (uint32_t)granules;
+    free->dirty_pages = (uint32_t)dirty_here;
+    return true;
+}
+
+static uintptr_t align_up(uintptr_t address, size_t align)
+{
+    return (address + align - 1) & ~(uintptr_t)(align - 1);
+}
+
+/* A place in a region of its own: padding for so large an alignment would waste as much address space. */
+static span *find_in_own_region(size_t granules, size_t align)
+{
+    size_t size = granules << GRANULE_SHIFT;
+    if (!next_region(size, align))
+        return NULL;
+    uintptr_t start = heap.open;
+    span *fresh = open_step(size);
+    return fresh != NULL && carve_out(fresh, start, granules) ? fresh : NULL;
+}
+
+/* A free span, out of the bins, of exactly so many granules at the alignment. */
+static span *find(size_t granules, size_t align)
+{
+    size_t with_padding = granules + (align >> GRANULE_SHIFT) - 1;
+    span *fit = best_fit(&heap.dirty, with_padding);
+    if (fit == NULL)
+        fit = best_fit(&heap.clean, with_padding);
+    if (fit == NULL && align > OWN_REGION_ALIGN)
+        return find_in_own_region(granules, align);
+    if (fit == NULL && grow(with_padding << GRANULE_SHIFT))
+        fit = best_fit(&heap.clean, with_padding);
+    if (fit == NULL)
+        fit = best_fit(&heap.dirty, with_padding);
+    return fit != NULL && carve_out(fit, align_up(fit->start, align), granules) ? fit : NULL;
+}
+
+/* Accounts for free granules coming into use: what was dirty no longer counts as free, what was purged is regretted. */
+static void claim(uintptr_t start, size_t granules, size_t dirty_pages)
+{
+    heap.dirty_bytes -= dirty_pages * PAGE;
+    if (heap.purged_bytes != 0)
+        regret_add(&heap.regret, count_pages(start, granules).purged * PAGE);
+}
+
+static void point_entries(const span *used, uintptr_t start, uint32_t tag)
+{
+    page_entry *entry = entry_at(start);
+    for (uintptr_t address = start;; entry = next_entry(entry, address)) {
+        set_entry(entry, tag, used->id);
+        if ((address += GRANULE) == end_of(used))
+            break;
+    }
+}
+
+static void start_blocks(span *fresh, uint8_t class_index)
+{
+    fresh->class_index = class_index;
+    fresh->bucket = SPAN_UNLISTED;
+    fresh->carved = fresh->free = 0;
+    fresh->touched = fresh->dirty_pages == 0 ? 0 : (uint16_t)(fresh->granules * PAGES_IN_GRANULE);
+    fresh->purged = 0;
+    memset(fresh->free_blocks, 0, sizeof fresh->free_blocks);
+}
+
+span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner)
+{
+    if (size > PTRDIFF_MAX || align > PTRDIFF_MAX)
+        return NULL;
+    size_t granules = granules_for(size);
+    align = larger(align, larger(GRANULE, os.page_size));
+    os_lock(&heap.lock);
+    span *found = find(granules, align);
+    if (found != NULL && os.strict_overcommit && !os_commit((void *)found->start, granules << GRANULE_SHIFT)) {
+        merge_free(found);
+        found = NULL;
+    }
+    if (found != NULL) {
+        claim(found->start, granules, found->dirty_pages);
+        found->state = (uint8_t)state;
+        found->heap = owner;
+        found->size = size;
+        found->clean = found->dirty_pages == 0;
+        found->next = found->prev = found->older = found->newer = NULL;
+        found->hardened = 0;
+        found->turn = ++heap.turns;
+        if (state == SPAN_SMALL)
+            start_blocks(found, (uint8_t)tag);
+        point_entries(found, found->start, tag);
+    }
+    os_unlock(&heap.lock);
+    return found;
+}
+
+/* The dirty bits of a granule that starts with the span's page-th page. */
+static unsigned dirty_bits(span_pages pages, size_t page)
+{
+    if (page >= pages.end)
+        return 0;
+    unsigned dirty = page < 64 ? (unsigned)(~pages.purged >> page) & ALL_DIRTY : ALL_DIRTY;
+    return page + PAGES_IN_GRANULE <= pages.end ? dirty : dirty & ((1u << (pages.end - page)) - 1);
+}
+
+static void mark_free(span *given, span_pages pages)
+{
+    page_entry *entry = entry_at(given->start);
+    size_t page = 0;
+    for (uintptr_t address = given->start;; entry = next_entry(entry, address), page += PAGES_IN_GRANULE) {
+        unsigned dirty = dirty_bits(pages, page);
+        unsigned was_purged = dirty == 0 && page < pages.end ? WAS_PURGED : 0;
+        set_entry(entry, free_tag(dirty | was_purged), given->id);
+        given->dirty_pages += dirty_in(free_tag(dirty));
+        if ((address += GRANULE) == end_of(given))
+            break;
+    }
+}
+
+void page_heap_give(span *given, span_pages pages)
+{
+    os_lock(&heap.lock);
+    given->dirty_pages = 0;
+    mark_free(given, pages);
+    heap.dirty_bytes += (size_t)given->dirty_pages * PAGE;
+    merge_free(given);
+    purge_excess();
+    os_unlock(&heap.lock);
+}
+
+bool page_heap_extend(span *used, size_t size)
+{
+    size_t granules = granules_for(size);
+    size_t missing = granules - used->granules;
+    os_lock(&heap.lock);
+    bool done = granules <= used->granules;
+    if (!done) {
+        span *after = free_neighbour(end_of(used));
+        if ((after == NULL || after->granules < missing) && end_of(used) + (after ? (size_t)after->granules << GRANULE_SHIFT : 0) == heap.open &&
+            heap.region_end - used->start >= granules << GRANULE_SHIFT) {
+            grow(missing << GRANULE_SHIFT);
+            after = free_neighbour(end_of(used));
+        }
+        uint32_t tag = entry_at(used->start)->tag;
+        if (after != NULL && after->granules >= missing && carve_out(after, after->start, missing)) {
+            if (os.strict_overcommit && !os_commit((void *)after->start, missing << GRANULE_SHIFT)) {
+                merge_free(after);
+            } else {
+                uintptr_t from = after->start;
+                claim(from, missing, after->dirty_pages);
+                span_descriptor_give(after);
+                used->granules = (uint32_t)granules;
+                point_entries(used, from, tag);
+                done = true;
+            }
+        }
+    }
+    if (done)
+        used->size = size;
+    os_unlock(&heap.lock);
+    return done;
+}
+
+void page_heap_shrink(span *used, size_t size)
+{
+    size_t granules = granules_for(size);
+    size_t old_pages = (used->size + PAGE - 1) >> PAGE_SHIFT;
+    os_lock(&heap.lock);
+    span *rest = granules < used->granules ? span_descriptor_take() : NULL;
+    if (rest != NULL) {
+        rest->start = used->start + granules * GRANULE;
+        rest->granules = (uint32_t)(used->granules - granules);
+        rest->dirty_pages = 0;
+        used->granules = (uint32_t)granules;
+        mark_free(rest, (span_pages){.end = old_pages - granules * PAGES_IN_GRANULE});
+        heap.dirty_bytes += (size_t)rest->dirty_pages * PAGE;
+        merge_free(rest);
+        purge_excess();
+    }
+    used->size = size;
+    os_unlock(&heap.lock);
+}
+
+size_t page_heap_purge(size_t keep)
+{
+    os_lock(&heap.lock);
+    size_t bytes = purge_down_to(keep);
+    os_unlock(&heap.lock);
+    return bytes;
+}
+
+page_heap_figures page_heap_read(void)
+{
+    os_lock(&heap.lock);
+    page_heap_figures figures = {
+        .reserved = heap.reserved,
+        .dirty = heap.dirty_bytes,
+        .purged = heap.purged_bytes,
+        .allowance = idle_allowance(&heap.regret),
+        .descriptors = page_map_bytes(),
+    };
+    os_unlock(&heap.lock);
+    return figures;
+}
+
+void page_heap_lock(void)
+{
+    os_lock(&heap.lock);
+    tables_lock();
+}
+
+void page_heap_unlock(void)
+{
+    tables_unlock();
+    os_unlock(&heap.lock);
+}

@@ -1,0 +1,40 @@
+/* size_class.c: the tables behind size_class.h, made by the compiler from its list. */
+#include "size_class.h"
+
+#include "span.h"
+
+/* Spans hold at most SPAN_BLOCKS_MAX blocks, and eight at least; in between, 64 KiB. */
+#define GRANULES_OF(size)                                                                                              \
+    ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : ((size) * 8) >> GRANULE_SHIFT)
+
+const size_class size_classes[SIZE_CLASSES_COUNT] = {
+#define ROW(below, bytes)                                                                                              \
+    [SIZE_CLASS_##bytes] = {                                                                                           \
+        .size = (bytes),                                                                                               \
+        .reciprocal = (uint32_t)(((1ull << 32) + (bytes) - 1) / (bytes)),                                              \
+        .granules = GRANULES_OF(bytes),                                                                                \
+        .capacity = (uint16_t)((GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)),                                       \
+    },
+    SIZE_CLASSES(ROW)
+#undef ROW
+};
+
+/* Classes on the other side of TINY_MAX fall on entry 0, which no size above 0 looks up; it must end as class 0. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+
+const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1] = {
+#define RANGE(below, size) [(size) <= TINY_MAX ? (below) / 16 + 1 : 0 ...(size) <= TINY_MAX ? (size) / 16 : 0] = (size) <= TINY_MAX ? SIZE_CLASS_##size : 0,
+    SIZE_CLASSES(RANGE)
+#undef RANGE
+};
+
+const uint8_t size_class_of_small[SMALL_MAX / 128 + 1] = {
+#define RANGE(below, size) [(size) > TINY_MAX ? (below) / 128 + 1 : 0 ...(size) > TINY_MAX ? (size) / 128 : 0] = (size) > TINY_MAX ? SIZE_CLASS_##size : 0,
+    SIZE_CLASSES(RANGE)
+#undef RANGE
+};
+
+#pragma GCC diagnostic pop

@@ -1,0 +1,203 @@
+/* span.h: what stands above the system's pages: spans, the map from an address to its span, and the page heap.
+ *
+ * A span is a run of granules (16 KiB) with one purpose. Start with struct span, then page_entry, then the page heap.
+ * Nothing here knows what a heap is but for its id and the pointer that a span carries. */
+#ifndef RATION_SPAN_SPAN_H
+#define RATION_SPAN_SPAN_H
+
+#include "../os/os.h"
+#include "size_class.h"
+
+/* Nothing here is seen outside the library, and the compiler may rely on it. */
+#pragma GCC visibility push(hidden)
+
+struct rn_heap;
+
+enum {
+    GRANULE_SHIFT = 14,
+    GRANULE = 1 << GRANULE_SHIFT,
+    PAGE_SHIFT = 12, /* pages are counted in 4 KiB whatever the system's page; one span covers whole system pages */
+    PAGE = 1 << PAGE_SHIFT,
+    PAGES_IN_GRANULE = GRANULE / PAGE,
+
+    SPAN_BLOCKS_MAX = 1024,
+    SPAN_BITMAP_WORDS = SPAN_BLOCKS_MAX / 64,
+
+    /* The low byte of a page entry's tag: a size class, or one of these. */
+    TAG_FREE = 0xfe,
+    TAG_LARGE = 0xff,
+    TAG_HEAP_SHIFT = 8,
+};
+
+typedef enum span_state { SPAN_UNUSED, SPAN_FREE, SPAN_SMALL, SPAN_LARGE } span_state;
+
+/* One run of granules. Descriptors lie in tables of their own, out of reach of any block. */
+typedef struct span {
+    struct span *next, *prev; /* in the one list that the state says: free list, class's list of a heap */
+    struct span *older, *newer; /* free: by when it was freed; in use: the heap's list of all its spans */
+    struct rn_heap *heap;
+    uintptr_t start;
+    size_t size;         /* what was asked of the page heap; large: in whole system pages */
+    uint32_t id;
+    uint32_t granules;
+    uint32_t dirty_pages; /* free: pages that hold old contents */
+    uint8_t state;
+    uint8_t class_index;
+    uint8_t bucket; /* small: which list of its class it is in, or SPAN_UNLISTED */
+    uint8_t clean;    /* read as zero throughout when handed out */
+    uint8_t hardened; /* its blocks are sealed or guarded */
+    uint16_t carved; /* small: blocks whose pages are committed; the rest was never touched */
+    uint16_t free;   /* small: bits set in free_blocks */
+    uint16_t touched; /* small: pages that were dirty when the span was taken, counted from its start; committed too */
+    uint32_t turn;    /* tells this use of the granules from the last */
+    size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
+    size_t front;
+    uint64_t purged; /* small: carved pages given back to the system, a bit each */
+    uint64_t free_blocks[SPAN_BITMAP_WORDS];
+} span;
+
+enum { SPAN_UNLISTED = 0xff };
+
+/* --- address -> span -------------------------------------------------------------------------------------------
+ * Two levels: a root with an entry for each 4 GiB, which in any one process touches a cache line or two, and leaves
+ * with an entry for each granule. Where nothing is ours the root leads to a leaf of zeros, so that every address has an
+ * entry and no look-up has a branch. */
+
+typedef struct page_entry {
+    uint32_t tag; /* heap id << 8 | class; for a free granule dirty pages << 8 | TAG_FREE; 0: nobody's */
+    uint32_t span;
+} page_entry;
+
+enum {
+    PAGE_MAP_ROOT = 1 << 16,
+    PAGE_MAP_LEAF = 1 << (32 - GRANULE_SHIFT),
+    SPAN_TABLE_SHIFT = 10,
+    SPAN_TABLES = 1 << 16,
+};
+
+struct page_map {
+    page_entry nobodys[PAGE_MAP_LEAF]; /* the leaf of zeros; first, so that distances from it are from here */
+    ptrdiff_t leaf[PAGE_MAP_ROOT];     /* bytes from the leaf of zeros */
+};
+
+extern struct page_map page_map;
+extern span *span_tables[SPAN_TABLES];
+
+static inline uint32_t page_map_index(const void *address)
+{
+    return (uint32_t)(uintptr_t)address >> GRANULE_SHIFT;
+}
+
+static inline page_entry *page_map_entry(const void *address)
+{
+    char *leaf = (char *)&page_map;
+    uintptr_t part = (uintptr_t)address >> 32 & (PAGE_MAP_ROOT - 1);
+#if defined(__x86_64__) && !defined(RN_SANITIZE)
+    /* Load and add at once; compilers make three instructions of it. */
+    __asm__("add %c[root](%[leaf], %[part], 8), %[leaf]"
+            : [leaf] "+r"(leaf)
+            : [part] "r"(part), [root] "i"(offsetof(struct page_map, leaf)), "m"(page_map.leaf[0])
+            : "cc");
+#else
+    leaf += __atomic_load_n(&page_map.leaf[part], __ATOMIC_RELAXED);
+#endif
+    return (page_entry *)leaf + page_map_index(address);
+}
+
+static inline span *span_of_id(uint32_t id)
+{
+    return &span_tables[id >> SPAN_TABLE_SHIFT][id & ((1u << SPAN_TABLE_SHIFT) - 1)];
+}
+
+/* --- how much free memory may wait ------------------------------------------------------------------------------
+ * Free memory is kept down to the larger of 1 MiB and 12 % of what is live. Where pages are wanted again within a second
+ * of being purged, that was too early: so much more may wait from then on, half of it forgotten each second. */
+
+typedef struct regret {
+    size_t bytes;
+    uint64_t halved_at, purged_at; /* ms */
+} regret;
+
+void regret_purged(regret *);
+/* Purged pages came into use again. */
+void regret_add(regret *, size_t bytes);
+size_t idle_allowance(regret *);
+
+/* --- the page heap ----------------------------------------------------------------------------------------------
+ * All address space that is ours, in spans in use and free spans. Any thread. */
+
+typedef struct page_heap_figures {
+    size_t reserved;    /* address space */
+    size_t dirty;       /* free pages with old contents: committed, and nobody's */
+    size_t purged;      /* bytes returned to the system so far */
+    size_t allowance;   /* dirty may grow to this before the oldest are purged */
+    size_t descriptors; /* bytes of span descriptors */
+} page_heap_figures;
+
+/* Which pages of a span held contents: all below end, but for those whose bits are set in purged (of the first 64). */
+typedef struct span_pages {
+    uint64_t purged;
+    size_t end;
+} span_pages;
+
+/* Bytes in blocks handed out, as far as batches have told; the page heap keeps free memory in proportion. Atomic. */
+extern size_t span_live_bytes;
+
+/* A span of at least size bytes at a multiple of align (a power of two), its descriptor and every entry of the page map
+ * that it covers set; clean says whether it reads as zero throughout. NULL if refused. */
+span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner);
+/* Makes the span's memory free. What is dirty and free beyond the allowance is purged, oldest first. */
+void page_heap_give(span *, span_pages pages);
+/* Grows a large span to size bytes where the granules behind it are free. False if they are not. */
+bool page_heap_extend(span *, size_t size);
+/* Gives a large span's granules beyond size bytes back. */
+void page_heap_shrink(span *, size_t size);
+/* Purges until at most keep bytes of free pages are dirty. Returns the bytes purged. */
+size_t page_heap_purge(size_t keep);
+page_heap_figures page_heap_read(void);
+/* Around fork: no other thread is inside the page heap or the tables. */
+void page_heap_lock(void);
+void page_heap_unlock(void);
+
+/* --- blocks in a small span ------------------------------------------------------------------------------------
+ * The caller holds the lock of the span's class. */
+
+/* Takes up to want free blocks on committed pages, lowest address first. Returns how many it put into out. */
+unsigned span_take_blocks(span *, void **out, unsigned want);
+/* Makes the next page or so of never-used blocks free to take. False when all are carved. */
+bool span_carve(span *);
+/* Bytes that span_carve would commit; 0 when all is carved. */
+size_t span_carve_cost(const span *);
+/* Makes the blocks on a purged page free to take again; span_revive_cost is 0 where no page is purged. */
+bool span_revive(span *);
+size_t span_revive_cost(const span *);
+
+/* What is wrong with giving a block back. */
+typedef enum span_verdict {
+    SPAN_BLOCK_FINE,
+    SPAN_BLOCK_FREE_ALREADY,
+    SPAN_BLOCK_INTERIOR, /* not where a block starts */
+    SPAN_BLOCK_UNUSED,   /* never handed out */
+} span_verdict;
+span_verdict span_judge(const span *, const void *block);
+/* Marks the block free, if nothing is wrong with it. */
+span_verdict span_give_block(span *, void *block);
+
+/* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */
+size_t span_purge(span *);
+/* Committed bytes, and committed pages, of a span in use. */
+size_t span_committed(const span *);
+span_pages span_used_pages(const span *);
+
+/* --- tables -----------------------------------------------------------------------------------------------------
+ * Memory for the library's own structures: never mixed with blocks, zeroed, recycled by size. */
+
+void *table_take(size_t size);
+void table_give(void *, size_t size);
+size_t table_bytes(void);
+void tables_lock(void);
+void tables_unlock(void);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,355 @@
+#!/bin/sh
+# run.sh: what the command says and does, every message compared whole.
+#
+# Usage: run.sh SOURCE BUILD COMPILER. Start at the claims at the end: a program is called by expect(), with the status,
+# the output and the complaint that it must give. The programs that `ration run` must refuse are made here, in a
+# directory of the build tree (a temporary one may be mounted nosuid).
+# shellcheck disable=SC2016 # what stands in single quotes is for another shell, or for C
+# shellcheck disable=SC3045 # ulimit -c and -v are in every shell that Debian has as sh
+set -u
+export LC_ALL=C
+unset LD_PRELOAD RATION_PRELOAD_PATH RATION_HARDEN
+
+source=$1
+build=$(cd "$2" && pwd -P)
+compiler=$3
+ration=$build/bin/ration
+library=$build/lib/libration-preload.so
+work=$build/tests/cmd-run
+passed=0
+failed=0
+
+rm -rf "$work"
+mkdir -p "$work" && cd "$work" || exit 1
+trap 'rm -rf "$work"' EXIT
+ulimit -c 0
+
+verdict() {
+    if [ "$1" = yes ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        shift
+        echo "FAIL $*"
+    fi
+}
+
+# same CLAIM EXPECTED GOT
+same() {
+    if [ "$2" = "$3" ]; then
+        verdict yes
+    else
+        verdict no "$1"
+        printf '  expected: %s\n  got:      %s\n' "$2" "$3"
+    fi
+}
+
+# expect CLAIM STATUS OUTPUT COMPLAINT COMMAND…: all three of the command's answers, compared whole.
+expect() {
+    claim=$1 expected="status $2, output '$3', complaint '$4'"
+    shift 4
+    "$@" >output 2>complaint </dev/null
+    status=$?
+    same "$claim" "$expected" "status $status, output '$(cat output)', complaint '$(cat complaint)'"
+}
+
+# make NAME 'SOURCE' FLAGS…: a program, or the end of all tests.
+make() {
+    name=$1 code=$2
+    shift 2
+    printf '%s\n' "$code" >"$name.c"
+    "$compiler" -o "$name" "$name.c" "$@" || {
+        echo "run.sh: $compiler can't make $name"
+        exit 1
+    }
+}
+
+# patch FILE OFFSET BYTE: writes one byte, in octal, into a file.
+patch() {
+    printf '%b' "\\0$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+empty_main='int main(void) { return 0; }'
+version=$(sed -n 's/^#define RN_VERSION_[MP][A-Z]* //p' "$source/include/ration/base.h" | paste -s -d .)
+
+general_help="Usage: ration VERB [OPTIONS]
+Memory for C programs that must live within a fixed allowance.
+
+Verbs:
+  doctor    show what this system offers, and what Ration does with it
+  run       start a program with Ration as its malloc
+
+Options:
+  --help     show this; 'ration VERB --help' tells more about a verb
+  --version  show the version"
+
+run_help="Usage: ration run [--harden] [--] PROGRAM [ARGUMENTS]
+Starts PROGRAM, unmodified, with Ration as its malloc, and the programs that
+it starts.
+
+Options:
+  --harden  check every free at once, guard large blocks, detect overflows and
+            writes after free; costs some time
+  --help    show this
+
+Environment:
+  LD_PRELOAD           kept: Ration is put before what it names
+  RATION_PRELOAD_PATH  the libration-preload.so to use, instead of the one that
+                       is installed with this command
+
+Exit status: the program's own; 2 where Ration can't be its malloc, 126 where it
+can't be started, 127 where there is no such program."
+
+doctor_help="Usage: ration doctor [--json]
+Shows what this system offers to a memory manager, and what Ration does with it.
+
+Options:
+  --json  the same for programs
+  --help  show this
+
+Exit status: 0; 1 where libration-preload.so is missing."
+
+# --- the command itself
+
+expect "help is printed" 0 "$general_help" "" "$ration" --help
+expect "no verb is misuse, and help the complaint" 2 "" "$general_help" "$ration"
+expect "the version is the headers'" 0 "ration $version" "" "$ration" --version
+expect "an unknown verb is named" 2 "" "ration: unknown verb 'walk'; see 'ration --help'" "$ration" walk
+expect "an unknown option is named" 2 "" "ration: unknown option '-x'; see 'ration --help'" "$ration" -x
+expect "a full disk is told" 1 "" "ration: standard output: No space left on device" \
+    sh -c '"$1" --version >/dev/full' sh "$ration"
+expect "help is told from a verb's full disk" 1 "" "ration run: standard output: No space left on device" \
+    sh -c '"$1" run --help >/dev/full' sh "$ration"
+
+# --- run: its command line
+
+expect "run: help is printed" 0 "$run_help" "" "$ration" run --help
+expect "run: no program is misuse" 2 "" "ration run: no program named; see 'ration run --help'" "$ration" run
+expect "run: no program after the options is misuse" 2 "" "ration run: no program named; see 'ration run --help'" \
+    "$ration" run --harden --
+expect "run: an unknown option is named" 2 "" "ration run: unknown option '--limits'; see 'ration run --help'" \
+    "$ration" run --limits 5M true
+
+# --- run: what the program gets
+
+expect "run: the program's own options stay its own" 0 "--harden --help --" "" \
+    "$ration" run -- echo --harden --help --
+expect "run: options end at the program" 0 "--harden" "" "$ration" run echo --harden
+expect "run: the exit status passes through" 7 "" "" "$ration" run sh -c 'exit 7'
+# SIGPIPE, since a shell has a word of its own to say about a program that most other signals killed.
+expect "run: a signal passes through" 141 "" "" "$ration" run sh -c 'kill -PIPE $$'
+expect "run: the library is the program's" 0 "$library" "" "$ration" run printenv LD_PRELOAD
+expect "run: what was preloaded is kept, after it" 0 "$library:libm.so.6" "" \
+    env LD_PRELOAD=libm.so.6 "$ration" run printenv LD_PRELOAD
+expect "run: an empty LD_PRELOAD is nothing to keep" 0 "$library" "" \
+    env LD_PRELOAD= "$ration" run printenv LD_PRELOAD
+expect "run: within a run the library is named once" 0 "$library" "" \
+    "$ration" run sh -c '"$1" run printenv LD_PRELOAD' sh "$ration"
+expect "run: the command, which is on Ration already, is refused" 2 "" \
+    "ration run: $ration: brings its own malloc, which the loader prefers to any preloaded one" \
+    "$ration" run "$ration" --version
+expect "run: another library whose name begins alike is another" 0 "$library:$library.x" "" \
+    sh -c 'cp "$1" "$1.x"; LD_PRELOAD=$1.x "$2" run printenv LD_PRELOAD; status=$?; rm "$1.x"; exit $status' \
+    sh "$library" "$ration"
+expect "run: --harden is RATION_HARDEN=1" 0 1 "" "$ration" run --harden printenv RATION_HARDEN
+expect "run: hardening is off by default" 1 "" "" "$ration" run printenv RATION_HARDEN
+same "run: the library is loaded into the program" "$library" \
+    "$("$ration" run cat /proc/self/maps | awk '/libration-preload/ { print $6; exit }')"
+
+# --- run: finding the program
+
+mkdir first second directory
+printf '#!/bin/sh\necho second\n' >second/tool
+cp second/tool first/tool
+chmod 755 second/tool
+chmod 644 first/tool
+printf 'echo "by a shell, $1"\n' >plain
+printf '#!/nowhere/sh\n' >lost
+chmod 755 plain lost
+
+expect "run: a missing program is 127" 127 "" "ration run: no-such-program: no such program" \
+    "$ration" run no-such-program
+expect "run: a missing file is 127" 127 "" "ration run: ./missing: no such program" "$ration" run ./missing
+expect "run: a file in a file is 127" 127 "" "ration run: ./plain/x: no such program" "$ration" run ./plain/x
+expect "run: an empty name is 127" 127 "" "ration run: : no such program" "$ration" run ''
+expect "run: a directory is 126" 126 "" "ration run: ./directory: Is a directory" "$ration" run ./directory
+expect "run: a file that may not be executed is 126" 126 "" "ration run: ./first/tool: Permission denied" \
+    "$ration" run ./first/tool
+expect "run: a device is 126" 126 "" "ration run: /dev/null: Permission denied" "$ration" run /dev/null
+expect "run: PATH goes on after what can't be executed" 0 second "" \
+    env PATH="$PATH:$work/first:$work/second" "$ration" run tool
+expect "run: what can't be executed is 126 where PATH has no other" 126 "" "ration run: tool: Permission denied" \
+    env PATH="$work/first" "$ration" run tool
+expect "run: an empty part of PATH is this directory" 0 "by a shell, twice" "" \
+    env PATH="$PATH:" "$ration" run plain twice
+expect "run: a file without #! goes to the shell" 0 "by a shell, once" "" "$ration" run ./plain once
+expect "run: a script whose interpreter is missing is 126" 126 "" \
+    "ration run: ./lost: its interpreter, or its loader, is missing" "$ration" run ./lost
+
+# --- run: programs that a preloaded malloc would not reach
+
+make static "$empty_main" -static
+make go "__attribute__((section(\".go.buildinfo\"), used)) static const char mark[32] = \"Go\"; $empty_main"
+make go-static "__attribute__((section(\".go.buildinfo\"), used)) static const char mark[32] = \"Go\"; $empty_main" -static
+make sanitized "void __asan_init(void); void __asan_init(void) {} $empty_main" -rdynamic
+make own-malloc "#include <stddef.h>
+void *malloc(size_t size) { (void)size; return NULL; } $empty_main" -fno-builtin -rdynamic
+make libjemalloc.so.2 'int mallctl(void); int mallctl(void) { return 0; }' -shared -fPIC -Wl,-soname,libjemalloc.so.2
+make own-library 'int mallctl(void); int main(void) { return mallctl(); }' ./libjemalloc.so.2
+make musl "$empty_main" -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1
+make plain-elf "$empty_main"
+cp plain-elf narrow && patch narrow 4 001
+cp plain-elf foreign && patch foreign 18 002
+printf '#! %s/static -x\n' "$work" >script
+printf '#!%s/script\n' "$work" >script-of-script
+chmod 755 script script-of-script
+
+elsewhere="is built for another processor or word size than this Ration"
+go="is a Go program: no malloc to replace; use GOMEMLIMIT and a cgroup"
+static="is linked statically, so nothing can be preloaded; link it with libration-malloc.a"
+# refuses CLAIM FILE REASON
+refuses() {
+    expect "run: $1" 2 "" "ration run: ./$2: $3" "$ration" run "./$2"
+}
+
+expect "run: a program like any other is started" 0 "" "" "$ration" run ./plain-elf
+refuses "a static program is refused" static "$static"
+refuses "a Go program is refused" go "$go"
+refuses "a static Go program is refused for being Go" go-static "$go"
+refuses "a sanitized program is refused" sanitized "is built with a sanitizer, which needs its own malloc"
+refuses "a program with a malloc is refused" own-malloc \
+    "brings its own malloc, which the loader prefers to any preloaded one"
+refuses "a program with a malloc library is refused" own-library \
+    "brings its own malloc (libjemalloc.so.2); two in one process would mix their blocks"
+refuses "a program for musl is refused" musl "is linked against musl, and this Ration against glibc"
+refuses "a 32-bit program is refused" narrow "$elsewhere"
+refuses "another processor's program is refused" foreign "$elsewhere"
+refuses "a script is refused for its interpreter" script "its interpreter, $work/static, $static"
+refuses "a script of a script is, too" script-of-script "its interpreter, $work/static, $static"
+
+privileged="is set-uid or the like, so the loader ignores what is preloaded"
+if [ "$(id -u)" = 0 ]; then
+    cp plain-elf set-uid && chown 65534 set-uid && chmod 4755 set-uid
+    cp plain-elf set-gid && chgrp 65534 set-gid && chmod 2755 set-gid
+    cp plain-elf own-set-uid && chmod 4755 own-set-uid
+    refuses "a set-uid program is refused" set-uid "$privileged"
+    refuses "a set-gid program is refused" set-gid "$privileged"
+    expect "run: set-uid to who runs it changes nothing" 0 "" "" "$ration" run ./own-set-uid
+elif [ -u /usr/bin/su ]; then
+    expect "run: a set-uid program is refused" 2 "" "ration run: /usr/bin/su: $privileged" "$ration" run /usr/bin/su
+else
+    echo "skipped: set-uid programs, which only root can make here"
+fi
+
+# A file that is cut off anywhere, or scribbled on, must not bring the command down: it is refused, or the kernel says no.
+size=$(wc -c <plain-elf)
+calm=yes
+for keep in 0 1 3 4 20 63 64 100 500 $((size / 2)) $((size - 200)) $((size - 1)); do
+    dd if=plain-elf of=cut bs=1 count="$keep" 2>/dev/null
+    chmod 755 cut
+    "$ration" run ./cut >/dev/null 2>&1
+    # 139 is the kernel's word on a program that lost its code, which the command has become by then.
+    case $? in 0 | 2 | 126 | 127 | 135 | 139) ;; *) calm="no, cut at $keep" ;; esac
+done
+for offset in 32 33 39 40 41 47 54 56 58 59 60 61 62 63; do
+    cp plain-elf scribbled && patch scribbled "$offset" 377
+    "$ration" run ./scribbled >/dev/null 2>&1
+    case $? in 0 | 2 | 126 | 127 | 135 | 139) ;; *) calm="no, scribbled at $offset" ;; esac
+done
+same "run: damaged programs do no harm" yes "$calm"
+
+# --- run: finding the library
+
+mkdir -p "tree/bin" "tree/lib" "a b/bin" "a b/lib" relative
+cp "$ration" tree/bin
+cp "$ration" "a b/bin"
+expect "run: a missing library is told, with the way out" 2 "" \
+    "ration run: $work/tree/bin/../lib/libration-preload.so: No such file or directory; RATION_PRELOAD_PATH can name the library" \
+    tree/bin/ration run true
+cp "$library" tree/lib
+cp "$library" "a b/lib"
+cp "$library" relative
+expect "run: a tree can be moved" 0 "$work/tree/lib/libration-preload.so" "" tree/bin/ration run printenv LD_PRELOAD
+ln -s ../tree/bin/ration first/ration
+expect "run: a link to the command is followed" 0 "$work/tree/lib/libration-preload.so" "" \
+    first/ration run printenv LD_PRELOAD
+expect "run: a path that LD_PRELOAD can't hold is told" 2 "" \
+    "ration run: $work/a b/lib/libration-preload.so: a path with a space or a colon can't be preloaded" \
+    "a b/bin/ration" run true
+expect "run: RATION_PRELOAD_PATH is made absolute" 0 "$work/relative/libration-preload.so" "" \
+    env RATION_PRELOAD_PATH=relative/libration-preload.so "$ration" run printenv LD_PRELOAD
+expect "run: a wrong RATION_PRELOAD_PATH is told" 2 "" \
+    "ration run: nowhere.so: No such file or directory; RATION_PRELOAD_PATH can name the library" \
+    env RATION_PRELOAD_PATH=nowhere.so "$ration" run true
+expect "run: a library that is none is told" 2 "" "ration run: $work/plain: is no library for this processor" \
+    env RATION_PRELOAD_PATH=plain "$ration" run true
+
+# --- doctor
+
+expect "doctor: help is printed" 0 "$doctor_help" "" "$ration" doctor --help
+expect "doctor: an unknown option is named" 2 "" "ration doctor: unknown option '-j'; see 'ration doctor --help'" \
+    "$ration" doctor -j
+expect "doctor: an argument is misuse" 2 "" "ration doctor: unknown argument 'all'; see 'ration doctor --help'" \
+    "$ration" doctor all
+
+# column FROM FEATURE: what stands in the table from a place on, in the feature's row.
+column() {
+    "$ration" doctor | awk -v from="$1" -v name="$2" 'substr($0, 1, 15) == sprintf("%-15s", name) {
+        row = substr($0, from, from == 16 ? 23 : 99); sub(/ *$/, "", row); print row }'
+}
+found() {
+    column 16 "$1"
+}
+use() {
+    column 40 "$1"
+}
+
+"$ration" doctor >table
+same "doctor: it names the system" "Ration $version, $(uname -s) $(uname -r), $(uname -m)" "$(sed -n 1p table)"
+same "doctor: it names the library" "library  $library" "$(sed -n 2p table)"
+same "doctor: these are the features, in this order" \
+    "FEATURE,page size,address space,overcommit,huge pages,membarrier,rseq,guard advice,mremap,mapping names,cgroup" \
+    "$(sed '1,4d; s/   *.*//' table | sed 's/^\(address space\|mapping names\) .*/\1/; s/^\(FEATURE\) .*/\1/' | paste -s -d ,)"
+same "doctor: every row fits a terminal" "" "$(sed 1,4d table | awk 'length($0) > 79')"
+same "doctor: every row says all three things" "" "$(sed 1,4d table | awk 'substr($0, 15, 1) != " " ||
+    substr($0, 39, 1) != " " || substr($0, 16, 1) == " " || substr($0, 40, 1) == " " || length($0) < 40')"
+same "doctor: the page size is the system's" "$(($(getconf PAGESIZE) / 1024)) KiB" "$(found "page size")"
+mode=$(cat /proc/sys/vm/overcommit_memory)
+same "doctor: overcommit is the system's" "$mode" "$(found overcommit | cut -c 1)"
+same "doctor: huge pages are the system's" \
+    "$(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null || echo absent)" \
+    "$(found "huge pages")"
+same "doctor: an address space limit is seen" "391 MiB" "$(ulimit -v 400000; found "address space")"
+# What the library found, told by its own code: the page size, then strict overcommit, an address space limit, membarrier.
+make facts '#include "os/os.h"
+#include <stdio.h>
+int main(void) {
+    os_start();
+    printf("%zu %d %d %d\n", os.page_size, os.strict_overcommit, os.address_limit, os.membarrier);
+    return 0;
+}' -std=gnu17 -D_GNU_SOURCE -I "$source/src" "$source"/src/os/*.c -pthread
+# The same, read back from what doctor says that Ration does.
+doctor_facts() {
+    echo "$(($(found "page size" | cut -d ' ' -f 1) * 1024))" \
+        "$(use overcommit | grep -c 'PROT_NONE')" \
+        "$(use "address space" | grep -c 'small steps')" \
+        "$(use membarrier | grep -c 'can be taken over')"
+}
+same "doctor: the library decides by what doctor says" "$(./facts)" "$(doctor_facts)"
+same "doctor: the same under an address space limit" "$(ulimit -v 400000; ./facts)" "$(ulimit -v 400000; doctor_facts)"
+expect "doctor: a missing library is an exit status" 1 "library  $work/second/bin/../lib/libration-preload.so (missing)" "" \
+    sh -c 'mkdir second/bin && cp "$1" second/bin && { second/bin/ration doctor; status=$?; } >table
+        sed -n 2p table; exit $status' sh "$ration"
+
+# The JSON says what the table says: each feature's line is turned into the table's row.
+"$ration" doctor --json >json
+same "doctor: the JSON has the table's rows" "$("$ration" doctor | sed 1,5d)" \
+    "$(sed -n 's/^    {"name": "\(.*\)", "found": "\(.*\)", "use": "\(.*\)"},\{0,1\}$/\1|\2|\3/p' json |
+        awk -F'|' '{ printf "%-14s %-23s %s\n", $1, $2, $3 }')"
+same "doctor: the JSON names the library" "  \"library\": \"$library\"," "$(grep '"library"' json)"
+if command -v jq >/dev/null; then
+    same "doctor: the JSON is JSON" "$version" "$(jq -r .version json)"
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
