@@ -15,8 +15,8 @@ all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
 
 $(BUILD)/build.ninja:
-	@command -v cmake ninja cc >/dev/null || { echo "cmake, ninja and a C compiler are needed: make deps" >&2; exit 1; }
-	@cmake --preset release
+	@for tool in cmake ninja cc; do command -v $$tool >/dev/null || { echo "$$tool is missing: make deps" >&2; exit 1; }; done
+	@cmake --preset release -DRN_BUILD_TESTS=OFF
 
 deps:
 	@scripts/install-deps build
@@ -28,6 +28,7 @@ demo:
 
 test:
 	@scripts/install-deps build test
+	@cmake --preset release -DRN_BUILD_TESTS=ON >/dev/null
 	@$(MAKE) --no-print-directory all
 	@scripts/run-tests $(BUILD) -L quick
 
@@ -39,7 +40,7 @@ bench:
 test-programs:
 	@scripts/install-deps build programs
 	@$(MAKE) --no-print-directory all
-	@tests/programs/run --library $(BUILD)/lib/libration-preload.so
+	@tests/programs/run --library $(abspath $(BUILD))/lib/libration-preload.so
 
 # A build of its own for each: scripts/test-preset PRESET [arguments of ctest].
 test-sanitizers:

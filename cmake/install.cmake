@@ -15,6 +15,7 @@ endif()
 install(DIRECTORY include/ration DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES man/ration.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/libration.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(FILES scripts/gdb/ration-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/ration)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(EXPORT RationTargets NAMESPACE Ration:: DESTINATION ${package_directory})

@@ -62,7 +62,7 @@ class Runner:
 
 
 def wait_or_kill(process, timeout):
-    """True if the process had to be killed; its whole session goes with it."""
+    """True if the process had to be killed; all that it started goes with it."""
     try:
         process.wait(timeout)
         return False

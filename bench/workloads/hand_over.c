@@ -2,7 +2,7 @@
  * next thread and ends. Blocks outlive their makers by several threads. */
 #include "workload.h"
 
-enum { GENERATIONS = 600, RECORDS = 12000 };
+enum { GENERATIONS = 1200, RECORDS = 12000 };
 
 typedef struct record {
     block_head head;

@@ -12,8 +12,8 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    {"small", 50000, 11000000, 4, 7},
-    {"medium", 20000, 6000000, 5, 11},
+    {"small", 50000, 14000000, 4, 7},
+    {"medium", 20000, 8000000, 5, 11},
     {"large", 3000, 6000000, 10, 15},
 };
 

@@ -1,18 +1,18 @@
-/* server: two workers answer requests in the manner of C++ and Java services: sessions live long and change hands, each
+/* server: two workers answer requests in the manner of C++ and Java services: clients live long and change hands, each
  * request makes a tree of short-lived objects, header strings, a growing body and a few calloc'ed tables.
  *
- * Sessions sit in one table behind a lock for each part; the worker that replaces a session is often not its maker. */
+ * Clients sit in one table behind a lock for each part; the worker that replaces a client is often not its maker. */
 #include "workload.h"
 
-enum { WORKERS = 2, SESSIONS = 8192, PARTS = 64, REQUESTS = 90000, HEADERS = 12, OBJECTS = 48 };
+enum { WORKERS = 2, CLIENTS = 8192, PARTS = 64, REQUESTS = 90000, HEADERS = 12, OBJECTS = 48 };
 
-typedef struct session {
+typedef struct client {
     block_head *user, *token;
     uint64_t *counters;
     size_t counter_count;
-} session;
+} client;
 
-static session sessions[SESSIONS];
+static client clients[CLIENTS];
 static pthread_mutex_t locks[PARTS];
 
 typedef struct worker {
@@ -27,15 +27,15 @@ static block_head *make_text(worker *self, unsigned low_bits, unsigned high_bits
     return text;
 }
 
-static session make_session(worker *self) {
-    session fresh = {.counter_count = random_between(&self->random, 4, 40)};
+static client make_client(worker *self) {
+    client fresh = {.counter_count = random_between(&self->random, 4, 40)};
     fresh.user = make_text(self, 5, 7);
     fresh.token = make_text(self, 6, 9);
     fresh.counters = must_calloc(fresh.counter_count, sizeof *fresh.counters);
     return fresh;
 }
 
-static void drop_session(session old) {
+static void drop_client(client old) {
     if (!old.user)
         return;
     block_check(old.user);
@@ -48,14 +48,14 @@ static void drop_session(session old) {
     free(old.user);
 }
 
-static void replace_session(worker *self) {
-    size_t slot = random_below(&self->random, SESSIONS);
-    session fresh = make_session(self);
+static void replace_client(worker *self) {
+    size_t slot = random_below(&self->random, CLIENTS);
+    client fresh = make_client(self);
     pthread_mutex_lock(&locks[slot % PARTS]);
-    session old = sessions[slot];
-    sessions[slot] = fresh;
+    client old = clients[slot];
+    clients[slot] = fresh;
     pthread_mutex_unlock(&locks[slot % PARTS]);
-    drop_session(old);
+    drop_client(old);
 }
 
 static uint64_t answer_body(worker *self) {
@@ -94,7 +94,7 @@ static void *work(void *argument) {
     for (int i = 0; i < REQUESTS; i++) {
         self->sum += serve_request(self);
         if (i % 2 == 0)
-            replace_session(self);
+            replace_client(self);
     }
     return NULL;
 }
@@ -113,7 +113,7 @@ int main(void) {
         join_thread(threads[i]);
         sum += workers[i].sum;
     }
-    for (size_t i = 0; i < SESSIONS; i++)
-        drop_session(sessions[i]);
+    for (size_t i = 0; i < CLIENTS; i++)
+        drop_client(clients[i]);
     return finish(sum);
 }

@@ -3,7 +3,7 @@
  * Keys, values and entries are blocks of their own; the table doubles as it fills. */
 #include "workload.h"
 
-enum { OPERATIONS = 2500000, KEYS = 30000, FIRST_BUCKETS = 64 };
+enum { OPERATIONS = 3500000, KEYS = 30000, FIRST_BUCKETS = 64 };
 
 typedef struct entry {
     struct entry *next;

@@ -2,27 +2,30 @@
 
 Load it with `source ration-gdb.py`, then `ration address ADDRESS`. It works on a stopped program and on a core, and
 calls nothing in either. It reads the library's own structures by their debug information: a span through the page map
-(src/span/span.h), the threads' caches through the list of threads (src/heap/heap.h). Start at RationAddress.
+(src/span/span.h), what threads keep through the list of threads (src/heap/heap.h), and a checked block's seal with
+the secret that is in the program (src/heap/hardened.c). Start at RationAddress.
 """
 
 import gdb
 
 PAGE_BYTES = 4096  # pages are counted in 4 KiB, whatever the system's page is
+WORD = 0xFFFFFFFFFFFFFFFF
 
 
 def variable(file, name):
-    """A variable of the library; with its file, since the program may have one of the same name."""
+    """A variable or constant that a file of the library sees; the program may have one of the same name."""
     try:
         return gdb.parse_and_eval("'%s'::%s" % (file, name))
     except gdb.error:
         raise gdb.GdbError("Ration is not in this program, or has no debug information (%s is missing)" % name)
 
 
-def constant(name):
-    try:
-        return int(gdb.parse_and_eval(name))
-    except gdb.error:
-        raise gdb.GdbError("Ration has no debug information (%s is missing)" % name)
+def in_page_map(name):
+    return variable("src/span/page_map.c", name)
+
+
+def in_hardened(name):
+    return variable("src/heap/hardened.c", name)
 
 
 def linked(first, link="next"):
@@ -32,29 +35,104 @@ def linked(first, link="next"):
         first = first[link]
 
 
-def span_of(address):
-    """The span that the address lies in, or None where it is nothing of Ration's."""
-    if address >> 32 >= constant("PAGE_MAP_ROOT"):
-        return None
-    leaf = variable("src/span/page_map.c", "page_map")[address >> 32]
-    if int(leaf) == 0:
-        return None
-    number = int(leaf[(address & 0xFFFFFFFF) >> constant("GRANULE_SHIFT")]["span"])
-    shift = constant("SPAN_TABLE_SHIFT")
-    table = variable("src/span/page_map.c", "span_tables")[number >> shift]
-    return None if number == 0 else table[number & ((1 << shift) - 1)]
+def untagged(address):
+    """arm64 ignores the top byte of an address, and so does Ration."""
+    return address & (WORD >> 8) if "aarch64" in gdb.selected_inferior().architecture().name() else address
 
 
-def caching_thread(block, heap, class_index):
-    """The kernel's id of the thread in whose cache a free block waits, or None."""
-    for thread in linked(variable("src/heap/thread.c", "threads")):
-        for cache in linked(thread["caches"]):
-            place = cache["top"][class_index] - 1
-            while int(cache["heap"]) == int(heap) and int(place.dereference()) != 0:  # a NULL lies below the bottom
-                if int(place.dereference()) == block:
-                    return int(thread["id"])
-                place -= 1
+# --- address -> span
+
+
+def page_entry(address):
+    """The page map's word on an address, or None where it has none."""
+    page_map = in_page_map("page_map")
+    if address >> 32 >= int(in_page_map("PAGE_MAP_ROOT")):
+        return None
+    distance = int(page_map["leaf"][address >> 32])
+    if distance == 0:
+        return None
+    nobodys = page_map["nobodys"]
+    leaf = gdb.Value(int(nobodys.address) + distance).cast(nobodys[0].type.pointer())
+    return leaf[(address & 0xFFFFFFFF) >> int(in_page_map("GRANULE_SHIFT"))]
+
+
+def span_of_id(number):
+    shift = int(in_page_map("SPAN_TABLE_SHIFT"))
+    return in_page_map("span_tables")[number >> shift][number & ((1 << shift) - 1)]
+
+
+def span_bytes(span):
+    return int(span["granules"]) << int(in_page_map("GRANULE_SHIFT"))
+
+
+def free_span_of(address):
+    """Only the ends of a free span name it in the page map, so it is looked for among all that are free."""
+    page_heap = variable("src/span/page_heap.c", "heap")
+    for bins in page_heap["clean"], page_heap["dirty"]:
+        first, last = bins["first"].type.range()
+        for number in range(first, last + 1):
+            for span in linked(bins["first"][number]):
+                if 0 <= address - int(span["start"]) < span_bytes(span):
+                    return span
     return None
+
+
+# --- what threads keep
+
+
+def thread_name(thread):
+    """By gdb's number; by pthread_self() where gdb does not know which thread that is."""
+    own = int(thread["self"])
+    for candidate in gdb.selected_inferior().threads():
+        try:
+            if int.from_bytes(candidate.handle(), "little") == own:
+                return "thread %d" % candidate.num
+        except gdb.error:
+            pass  # gdb has no handle for this one
+    return "thread 0x%x" % own
+
+
+def is_cached(thread, block, span):
+    for cache in linked(thread["caches"]):
+        place = cache["top"][int(span["class_index"])] - 1
+        while int(cache["heap"]) == int(span["heap"]) and int(place.dereference()) != 0:  # a NULL lies below the bottom
+            if int(place.dereference()) == block:
+                return True
+            place -= 1
+    return False
+
+
+def is_quarantined(thread, block):
+    quarantine = thread["quarantine"]
+    return int(quarantine) != 0 and any(int(quarantine[i]) == block for i in range(int(in_hardened("QUARANTINE"))))
+
+
+def keeper(block, span):
+    """Who keeps a free block, in words, or None where nobody does."""
+    for thread in linked(variable("src/heap/thread.c", "threads")):
+        if is_cached(thread, block, span):
+            return "cached by %s" % thread_name(thread)
+        if is_quarantined(thread, block):
+            return "in the quarantine of %s" % thread_name(thread)
+    return None
+
+
+# --- small blocks
+
+
+def seal_content(block, size, turn):
+    """What a checked block's seal holds, or None where it was overwritten; as read_seal in src/heap/hardened.c."""
+
+    def mix(x):
+        x = x * 0x9E3779B97F4A7C15 & WORD
+        return x ^ x >> 32
+
+    key = mix(block ^ int(in_hardened("secret"))) + turn & WORD
+    place = gdb.Value(block + size - int(in_hardened("HARDENED_SEAL"))).cast(gdb.lookup_type("unsigned long").pointer())
+    value = int(place.dereference()) ^ key
+    content = value & int(in_hardened("CONTENT_MASK"))
+    proof = mix(key ^ content << 32) << int(in_hardened("CONTENT_BITS")) & WORD
+    return content if value == proof | content else None
 
 
 class Block:
@@ -78,8 +156,21 @@ class Block:
             return "never used", ""
         if int(self.span["free_blocks"][self.index // 64]) >> self.index % 64 & 1:
             return "free", ", its page returned to the system" if self.is_purged() else ""
-        thread = caching_thread(self.start, self.span["heap"], int(self.span["class_index"]))
-        return ("live", "") if thread is None else ("free", ", cached by thread %d" % thread)
+        kept = keeper(self.start, self.span)
+        if kept is not None:
+            return "free", ", " + kept
+        return ("live", "") if int(self.span["hardened"]) == 0 else self.sealed_state()
+
+    def sealed_state(self):
+        content = seal_content(self.start, self.size, int(self.span["turn"]))
+        if content is None:
+            return "live", " whose end was overwritten"
+        if content & int(in_hardened("FREED")):
+            return "free", ""
+        return "live", " for which %d bytes were asked" % content
+
+
+# --- answers
 
 
 def place(address, start, what):
@@ -98,8 +189,7 @@ def span_lines(span, kind):
     lines = []
     if kind != "free":
         lines.append("heap   %s" % span["heap"]["name"].string())
-    size = int(span["granules"]) << constant("GRANULE_SHIFT")
-    lines.append("span   %d, %s, 0x%x, %s" % (int(span["id"]), kind, int(span["start"]), size_text(size)))
+    lines.append("span   %d, %s, 0x%x, %s" % (int(span["id"]), kind, int(span["start"]), size_text(span_bytes(span))))
     return lines
 
 
@@ -121,17 +211,33 @@ def describe_large(address, span):
     return [title, "block  0x%x, %s" % (start, size_text(size))] + span_lines(span, "large")
 
 
+def describe_guarded(address, span):
+    """A large block with guards before and behind it; freed ones are all guard for a while."""
+    start, asked = int(span["start"]) + int(span["front"]), int(span["asked"])
+    if asked == int(in_hardened("WAITING")):
+        return [place(address, start, "a free block, guarded for a while")] + span_lines(span, "large")
+    if address < start:
+        title = "%d bytes before a live block" % (start - address)
+    elif address < start + asked:
+        title = place(address, start, "a live block")
+    else:
+        title = "%d bytes behind the end of a live block" % (address - start - asked)
+    return [title, "block  0x%x, %s" % (start, size_text(asked))] + span_lines(span, "large")
+
+
 def describe(address):
     """Lines about an address, the first being the answer."""
-    span = span_of(address)
-    state = constant("SPAN_UNUSED") if span is None else int(span["state"])
-    if state == constant("SPAN_SMALL"):
+    entry = page_entry(address)
+    tag = 0 if entry is None else int(entry["tag"])
+    if tag == 0:
+        return ["not Ration's"]
+    if tag & 0xFF == int(in_page_map("TAG_FREE")):
+        span = free_span_of(address)
+        return ["in free memory"] + ([] if span is None else span_lines(span, "free"))
+    span = span_of_id(int(entry["span"]))
+    if tag & 0xFF != int(in_page_map("TAG_LARGE")):
         return describe_small(address, span)
-    if state == constant("SPAN_LARGE"):
-        return describe_large(address, span)
-    if state == constant("SPAN_FREE"):
-        return ["in free memory"] + span_lines(span, "free")
-    return ["not Ration's"]
+    return (describe_guarded if int(span["hardened"]) else describe_large)(address, span)
 
 
 class Ration(gdb.Command):
@@ -144,8 +250,8 @@ class Ration(gdb.Command):
 class RationAddress(gdb.Command):
     """Tell what an address is to Ration: ration address EXPRESSION
 
-The answer is where it lies: in a live, free or never used block (and who has a free one cached), in free memory,
-or in nothing of Ration's. Below it stand the block, its size class, the heap that owns it, and its span."""
+The answer is where it lies: in a live, free or never used block (and which thread keeps a free one), in free memory,
+or in nothing of Ration's. Below it stand the block with its size, the heap that owns it, and its span."""
 
     def __init__(self):
         super().__init__("ration address", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
@@ -156,7 +262,7 @@ or in nothing of Ration's. Below it stand the block, its size class, the heap th
         value = gdb.parse_and_eval(argument)
         if value.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
             value = value.address
-        address = int(value.cast(gdb.lookup_type("unsigned long")))
+        address = untagged(int(value.cast(gdb.lookup_type("unsigned long"))))
         title, *lines = describe(address)
         print("\n  ".join(["0x%x: %s" % (address, title)] + lines))
 

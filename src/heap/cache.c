@@ -9,13 +9,14 @@
 
 enum {
     LEVELS = 4,
-    CLASS_BYTES_MAX = 64 << 10, /* in one array */
-    BLOCKS_MIN = 4,
     SHARE_MIN = 1 << 20,
 };
 
-/* With the NULL below the bottom, an array fills a power of two. */
-static const uint16_t level_places[LEVELS] = {0, 15, 63, 255};
+/* The sizes of arrays: places, which with the NULL below the bottom fill a power of two; how many bytes the blocks in
+ * one may come to; and how many places there are even so. */
+static const struct level {
+    unsigned places, bytes, least;
+} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}};
 
 static void *no_places[1];
 
@@ -30,9 +31,10 @@ static size_t places_bytes;
 
 static unsigned places(unsigned class_index, unsigned level)
 {
-    unsigned by_bytes = CLASS_BYTES_MAX / size_classes[class_index].size;
-    unsigned most = by_bytes > BLOCKS_MIN ? by_bytes : BLOCKS_MIN;
-    return level_places[level] < most ? level_places[level] : most;
+    const struct level *l = &levels[level];
+    unsigned fitting = l->bytes / size_classes[class_index].size;
+    unsigned wanted = fitting > l->least ? fitting : l->least;
+    return l->places < wanted ? l->places : wanted;
 }
 
 static void **bottom(const cache *c, unsigned class_index)
@@ -47,7 +49,7 @@ static void set_top(cache *c, unsigned class_index, void **top)
 
 static size_t array_bytes(unsigned level)
 {
-    return (level_places[level] + (size_t)1) * sizeof(void *);
+    return (levels[level].places + (size_t)1) * sizeof(void *);
 }
 
 cache *cache_new(rn_heap *heap)
@@ -63,6 +65,11 @@ cache *cache_new(rn_heap *heap)
 
 /* --- the arrays' sizes ---------------------------------------------------------------------------------------- */
 
+static void share_change(size_t bytes)
+{
+    __atomic_fetch_add(&places_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 static bool share_allows(size_t more)
 {
     size_t live = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
@@ -70,11 +77,18 @@ static bool share_allows(size_t more)
     return __atomic_load_n(&places_bytes, __ATOMIC_RELAXED) + more <= share;
 }
 
-static void change_places(unsigned class_index, unsigned from, unsigned to)
+static bool share_take(size_t blocks, unsigned class_index)
 {
-    size_t size = size_classes[class_index].size;
-    __atomic_fetch_add(&places_bytes, places(class_index, to) * size - places(class_index, from) * size,
-                       __ATOMIC_RELAXED);
+    size_t bytes = blocks * size_classes[class_index].size;
+    bool allowed = share_allows(bytes);
+    if (allowed)
+        share_change(bytes);
+    return allowed;
+}
+
+static void share_give(size_t blocks, unsigned class_index)
+{
+    share_change(-(blocks * size_classes[class_index].size));
 }
 
 /* A larger array with the same blocks. False where there is no larger one, or no memory for it. */
@@ -83,12 +97,16 @@ static bool grow(cache *c, unsigned class_index)
     unsigned level = c->level[class_index];
     if (level + 1 == LEVELS || places(class_index, level) == places(class_index, level + 1))
         return false;
-    size_t size = size_classes[class_index].size;
-    if (level != 0 && !share_allows((places(class_index, level + 1) - places(class_index, level)) * size))
+    unsigned more = places(class_index, level + 1) - places(class_index, level);
+    if (level == 0)
+        share_change(more * (size_t)size_classes[class_index].size);
+    else if (!share_take(more, class_index))
         return false;
     void **array = table_take(array_bytes(level + 1));
-    if (array == NULL)
+    if (array == NULL) {
+        share_give(more, class_index);
         return false;
+    }
     void **old = bottom(c, class_index);
     size_t blocks = (size_t)(c->top[class_index] - old);
     array[0] = NULL;
@@ -96,7 +114,6 @@ static bool grow(cache *c, unsigned class_index)
     c->end[class_index] = array + 1 + places(class_index, level + 1);
     c->level[class_index] = (uint8_t)(level + 1);
     set_top(c, class_index, array + 1 + blocks);
-    change_places(class_index, level, level + 1);
     if (level != 0)
         table_give(old - 1, array_bytes(level));
     return true;
@@ -110,7 +127,7 @@ static void drop_array(cache *c, unsigned class_index)
     void **array = bottom(c, class_index) - 1;
     c->top[class_index] = c->end[class_index] = no_places + 1;
     c->level[class_index] = 0;
-    change_places(class_index, level, 0);
+    share_give(places(class_index, level), class_index);
     table_give(array, array_bytes(level));
 }
 

@@ -24,9 +24,11 @@ void hardened_start(void)
 /* --- seals ---------------------------------------------------------------------------------------------------- */
 
 enum {
-    FREED = 1 << 15, /* a seal's low 16 bits: the size asked for, or, with this bit, what a free block holds */
+    FREED = 1 << 24, /* a seal's content: the size asked for, or, with this bit, what a free block holds */
     PATTERN_WHOLE = FREED,
     PATTERN_NONE = FREED | 1,
+    CONTENT_MASK = (FREED << 1) - 1,
+    CONTENT_BITS = 25,
 
     QUARANTINE = 128, /* blocks a thread, each at most so large: */
     QUARANTINE_BLOCK_MAX = 2048,
@@ -49,7 +51,7 @@ static uint64_t *seal_of(const span *s, const void *block)
 static uint64_t seal_value(const span *s, const void *block, unsigned content)
 {
     uint64_t key = mix((uintptr_t)block ^ secret) + s->turn;
-    uint64_t proof = mix(key ^ (uint64_t)content << 32) << 16;
+    uint64_t proof = mix(key ^ (uint64_t)content << 32) << CONTENT_BITS;
     return (proof | content) ^ key;
 }
 
@@ -58,7 +60,7 @@ static int read_seal(const span *s, const void *block)
 {
     uint64_t key = mix((uintptr_t)block ^ secret) + s->turn;
     uint64_t value = *seal_of(s, block);
-    unsigned content = (value ^ key) & 0xffff;
+    unsigned content = (unsigned)(value ^ key) & CONTENT_MASK;
     return value == seal_value(s, block, content) ? (int)content : -1;
 }
 
@@ -324,10 +326,15 @@ void *hardened_take_large(rn_heap *heap, size_t size, size_t align, bool *clean)
     return block;
 }
 
+static size_t extent(const span *s)
+{
+    return (size_t)s->granules << GRANULE_SHIFT;
+}
+
 static void give_waiting(span *s)
 {
-    os_unguard((void *)s->start, s->size);
-    page_heap_give(s, (span_pages){0});
+    os_unguard((void *)s->start, extent(s));
+    page_heap_give(s, s->clean ? (span_pages){0} : span_used_pages(s));
 }
 
 static void check_large(const span *s, const unsigned char *block)
@@ -349,8 +356,8 @@ void hardened_give_large(span *s, void *block)
     large.waiting[large.turn] = s;
     large.turn = (large.turn + 1) % LARGE_WAITING;
     large_detach(s);
-    os_purge((void *)s->start, s->size);
-    os_guard((void *)s->start, s->size);
+    s->clean = os_purge((void *)s->start, extent(s));
+    os_guard((void *)s->start, extent(s));
     os_unlock(&large.lock);
     if (longest != NULL)
         give_waiting(longest);

@@ -10,6 +10,7 @@
 
 #include "../span/span.h"
 
+#include <pthread.h>
 #include <ration/heap.h>
 
 /* Nothing here is seen outside the library, and the compiler may rely on it. */
@@ -122,6 +123,7 @@ extern __thread local this_thread __attribute__((tls_model("initial-exec")));
 typedef struct thread {
     struct thread *next, *prev;
     struct local *local;
+    pthread_t self; /* for debuggers */
     cache *caches;
     rn_heap *current;
     int depth;

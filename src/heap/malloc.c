@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* A loop's speed depends on where these begin by up to a fifth. */
+#define HOT __attribute__((aligned(64)))
+
 /* --- taking --------------------------------------------------------------------------------------------------- */
 
 static inline void *take_cached(size_t size, size_t class_index)
@@ -16,7 +19,7 @@ static inline void *take_cached(size_t size, size_t class_index)
     return LIKELY(block != NULL) ? block : malloc_slow(size);
 }
 
-void *rn_malloc(size_t size)
+HOT void *rn_malloc(size_t size)
 {
     if (LIKELY(size <= TINY_MAX))
         return take_cached(size, size_class_of_tiny[(size + 15) >> TINY_STEP_SHIFT]);
@@ -101,7 +104,7 @@ void *rn_heap_malloc(rn_heap *heap, size_t size)
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
 
-void rn_free(void *block)
+HOT void rn_free(void *block)
 {
     block = untagged(block);
     if (UNLIKELY(!section_push(page_map_entry(block), block)))
@@ -230,7 +233,10 @@ void *rn_realloc(void *block, size_t size)
     block = untagged(block);
     span *s = span_in_use(block);
     size_t old_size = usable(s, block);
-    if (!s->hardened) {
+    if (s->hardened) {
+        if (size == old_size)
+            return block;
+    } else {
         if (s->state == SPAN_LARGE && size > SMALL_MAX)
             return resize_large(s, block, size);
         if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32))

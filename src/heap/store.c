@@ -181,23 +181,19 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
 {
     block_store *store = &heap->stores[class_index];
     size_t bytes = (size_t)count * size_classes[class_index].size;
-    span *last = NULL;
     __atomic_fetch_add(&idle_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
     os_lock(&store->lock);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count;) {
         span *s = span_of_given(heap, class_index, blocks[i]);
-        if (s != last && last != NULL)
-            settle_given(heap, store, last);
-        last = s;
-        span_verdict verdict = span_give_block(s, blocks[i]);
-        if (UNLIKELY(verdict != SPAN_BLOCK_FINE)) {
+        unsigned given = span_give_blocks(s, blocks + i, count - i);
+        if (UNLIKELY(given == 0)) {
             os_unlock(&store->lock);
-            misuse_block(blocks[i], verdict);
+            misuse_block(blocks[i], span_judge(s, blocks[i]));
         }
+        settle_given(heap, store, s);
+        i += given;
     }
-    if (last != NULL)
-        settle_given(heap, store, last);
     store->blocks_out -= count;
     os_unlock(&store->lock);
     store_purge_excess(heap);
@@ -212,7 +208,8 @@ static size_t purge_list(rn_heap *heap, span *first)
 {
     size_t bytes = 0;
     for (span *s = first; s != NULL; s = s->next)
-        bytes += span_purge(s);
+        if (!s->hardened) /* a freed block half of whose pattern is purged would look as if written to */
+            bytes += span_purge(s);
     if (bytes != 0)
         heap_uncharge(heap, bytes);
     return bytes;

@@ -84,6 +84,7 @@ static thread *thread_start(void)
     if (t == NULL)
         return NULL;
     t->local = &this_thread;
+    t->self = pthread_self();
     t->current = &root_heap;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
     os_lock(&threads_lock);

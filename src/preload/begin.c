@@ -11,7 +11,8 @@
 
 #include <ration/base.h>
 
-extern void sanitizer_start(void) __asm__("__asan_init") __attribute__((weak));
+/* Not there in a static program, which can't have a second malloc either. */
+extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
 static void say(const char *what)
 {
@@ -24,7 +25,9 @@ static void say(const char *what)
  * worth a word. */
 static void tell_who_serves(void)
 {
-    if (sanitizer_start != NULL) {
+    if (dlsym == NULL)
+        return;
+    if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL) {
         say("this program was built with AddressSanitizer, which brings its own malloc; Ration serves nothing");
         return;
     }

@@ -36,8 +36,9 @@ size_t span_committed(const span *s)
 
 span_pages span_used_pages(const span *s)
 {
+    /* The last granule may have come with old contents behind the block's own pages. */
     if (s->state == SPAN_LARGE)
-        return (span_pages){.end = s->size >> PAGE_SHIFT};
+        return (span_pages){.end = s->clean ? s->size >> PAGE_SHIFT : (size_t)s->granules * PAGES_IN_GRANULE};
     return (span_pages){.purged = s->purged, .end = reached_bytes(s) >> PAGE_SHIFT};
 }
 
@@ -120,60 +121,86 @@ static bool is_resident(const span *s, unsigned index)
     return (s->purged & pages_under(from, from + class_of(s)->size)) == 0;
 }
 
-unsigned span_take_blocks(span *s, void **out, unsigned want)
+/* Takes from one word of bits. Returns how many. */
+static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want, bool some_purged)
 {
     size_t size = class_of(s)->size;
+    uint64_t bits = s->free_blocks[word], left = bits;
+    char *block = (char *)s->start + word * 64 * size;
     unsigned taken = 0;
-    unsigned words = (s->carved + 63u) / 64;
-    bool some_purged = s->purged != 0;
-    for (unsigned w = 0; w < words && taken < want; w++) {
-        uint64_t candidates = s->free_blocks[w];
-        uint64_t left = candidates;
-        for (; candidates != 0 && taken < want; candidates &= candidates - 1) {
-            unsigned index = w * 64 + (unsigned)__builtin_ctzl(candidates);
-            if (some_purged && !is_resident(s, index))
-                continue;
-            left &= ~(candidates & -candidates);
-            out[taken++] = (void *)(s->start + index * size);
-        }
-        s->free_blocks[w] = left;
+    if (bits == ~0ull && want >= 64 && !some_purged) {
+        for (; taken < 64; taken++, block += size)
+            out[taken] = block;
+        left = 0;
     }
+    for (; left != 0 && bits != 0 && taken < want; bits &= bits - 1) {
+        unsigned index = (unsigned)__builtin_ctzl(bits);
+        if (some_purged && !is_resident(s, word * 64 + index))
+            continue;
+        left &= ~(1ull << index);
+        out[taken++] = block + index * size;
+    }
+    s->free_blocks[word] = left;
+    return taken;
+}
+
+unsigned span_take_blocks(span *s, void **out, unsigned want)
+{
+    unsigned taken = 0, words = (s->carved + 63u) / 64;
+    for (unsigned word = 0; word < words && taken < want; word++)
+        if (s->free_blocks[word] != 0)
+            taken += take_from_word(s, word, out + taken, want - taken, s->purged != 0);
     s->free = (uint16_t)(s->free - taken);
     return taken;
 }
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
 
-static inline span_verdict locate(const span *s, const void *block, unsigned *index)
+/* The index of the block that starts at an address; capacity or more where none does. */
+static inline unsigned index_of(const size_class *class, uintptr_t offset)
 {
-    uintptr_t offset = (uintptr_t)block - s->start;
-    if (UNLIKELY(offset >= (size_t)s->granules << GRANULE_SHIFT))
-        return SPAN_BLOCK_INTERIOR;
-    const size_class *class = class_of(s);
-    unsigned at = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
-    if (UNLIKELY(at * class->size != offset))
-        return SPAN_BLOCK_INTERIOR;
-    if (UNLIKELY(at >= s->carved))
-        return SPAN_BLOCK_UNUSED;
-    *index = at;
-    return (s->free_blocks[at / 64] >> at % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
+    unsigned index = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
+    return LIKELY(index * class->size == offset) ? index : UINT16_MAX;
 }
 
 span_verdict span_judge(const span *s, const void *block)
 {
-    unsigned index;
-    return locate(s, block, &index);
+    uintptr_t offset = (uintptr_t)block - s->start;
+    unsigned index = offset < (size_t)s->granules << GRANULE_SHIFT ? index_of(class_of(s), offset) : UINT16_MAX;
+    if (index == UINT16_MAX)
+        return SPAN_BLOCK_INTERIOR;
+    if (index >= s->carved)
+        return SPAN_BLOCK_UNUSED;
+    return (s->free_blocks[index / 64] >> index % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
 }
 
-span_verdict span_give_block(span *s, void *block)
+/* Neighbours tend to be given together: bits are gathered while they fall into one word. */
+unsigned span_give_blocks(span *s, void *const *blocks, unsigned count)
 {
-    unsigned index;
-    span_verdict verdict = locate(s, block, &index);
-    if (UNLIKELY(verdict != SPAN_BLOCK_FINE))
-        return verdict;
-    s->free_blocks[index / 64] |= 1ull << index % 64;
-    s->free++;
-    return verdict;
+    const size_class *class = class_of(s);
+    uintptr_t start = s->start, size = (uintptr_t)s->granules << GRANULE_SHIFT;
+    unsigned carved = s->carved, word = 0, given = 0;
+    uint64_t bits = s->free_blocks[0];
+    for (; given < count; given++) {
+        uintptr_t offset = (uintptr_t)blocks[given] - start;
+        if (offset >= size)
+            break;
+        unsigned index = index_of(class, offset);
+        if (UNLIKELY(index >= carved))
+            break;
+        if (index / 64 != word) {
+            s->free_blocks[word] = bits;
+            word = index / 64;
+            bits = s->free_blocks[word];
+        }
+        uint64_t bit = 1ull << index % 64;
+        if (UNLIKELY((bits & bit) != 0))
+            break;
+        bits |= bit;
+    }
+    s->free_blocks[word] = bits;
+    s->free = (uint16_t)(s->free + given);
+    return given;
 }
 
 /* --- purging -------------------------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ enum {
     ALL_DIRTY = (1 << PAGES_IN_GRANULE) - 1,
     WAS_PURGED = 1 << PAGES_IN_GRANULE, /* beside the dirty bits: its contents were returned to the system */
 
+    DESCRIPTORS = 6, /* the most that one operation takes */
     OWN_REGION_ALIGN = 4 << 20, /* blocks aligned to more than this get a region each */
     REGION = 1 << 30,           /* address space taken at once where nothing limits it */
     REGION_ALIGN = 2 << 20,
@@ -325,6 +326,45 @@ static bool grow(size_t size)
     return open_step(step) != NULL || (step > missing && open_step(missing) != NULL);
 }
 
+/* --- tables where address space has run out -------------------------------------------------------------------- */
+
+/* Cuts the end off a free span for good: it becomes nobody's. Needs no descriptor, because it serves to make them. */
+static void *cut_off(span *free, size_t granules)
+{
+    list_remove(free);
+    free->granules -= (uint32_t)granules;
+    uintptr_t start = end_of(free);
+    size_t dirty = free->dirty_pages == 0 ? 0 : count_pages(start, granules).dirty;
+    free->dirty_pages -= (uint32_t)dirty;
+    heap.dirty_bytes -= dirty * PAGE;
+    for (uintptr_t address = start; address < start + granules * GRANULE; address += GRANULE)
+        set_entry(entry_at(address), 0, 0);
+    insert_free(free, free->start, free->granules, free->dirty_pages);
+    bool zeroed = dirty == 0 || os_purge((void *)start, granules * GRANULE);
+    bool usable = zeroed && (!os.strict_overcommit || os_commit((void *)start, granules * GRANULE));
+    return usable ? (void *)start : NULL;
+}
+
+void *span_table_map(size_t size)
+{
+    void *fresh = os_map(size);
+    if (fresh != NULL)
+        return fresh;
+    size_t granules = granules_for(size);
+    span *free = best_fit(&heap.clean, granules + 1);
+    if (free == NULL)
+        free = best_fit(&heap.dirty, granules + 1);
+    return free == NULL ? NULL : cut_off(free, granules);
+}
+
+void *page_heap_map_table(size_t size)
+{
+    os_lock(&heap.lock);
+    void *result = span_table_map(size);
+    os_unlock(&heap.lock);
+    return result;
+}
+
 /* --- purging -------------------------------------------------------------------------------------------------- */
 
 static bool purge_span(span *free)
@@ -462,7 +502,7 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
     size_t granules = granules_for(size);
     align = larger(align, larger(GRANULE, os.page_size));
     os_lock(&heap.lock);
-    span *found = find(granules, align);
+    span *found = span_descriptors_ready(DESCRIPTORS) ? find(granules, align) : NULL;
     if (found != NULL && os.strict_overcommit && !os_commit((void *)found->start, granules << GRANULE_SHIFT)) {
         merge_free(found);
         found = NULL;
@@ -518,32 +558,45 @@ void page_heap_give(span *given, span_pages pages)
     os_unlock(&heap.lock);
 }
 
+/* The free span behind a span in use, if it has so many granules or the region can be opened that far. */
+static span *room_behind(const span *used, size_t granules)
+{
+    span *after = free_neighbour(end_of(used));
+    if (after != NULL && after->granules >= granules)
+        return after;
+    uintptr_t free_end = after == NULL ? end_of(used) : end_of(after);
+    if (free_end != heap.open || heap.region_end - end_of(used) < granules * GRANULE)
+        return NULL;
+    return grow(granules * GRANULE) ? free_neighbour(end_of(used)) : NULL;
+}
+
+/* Makes so many granules of a free span part of the span in use before it. */
+static bool annex(span *used, span *after, size_t granules)
+{
+    if (!carve_out(after, after->start, granules))
+        return false;
+    if (os.strict_overcommit && !os_commit((void *)after->start, granules * GRANULE)) {
+        merge_free(after);
+        return false;
+    }
+    uintptr_t start = after->start;
+    claim(start, granules, after->dirty_pages);
+    used->granules += (uint32_t)granules;
+    used->clean &= after->dirty_pages == 0;
+    point_entries(used, start, entry_at(used->start)->tag);
+    span_descriptor_give(after);
+    return true;
+}
+
 bool page_heap_extend(span *used, size_t size)
 {
     size_t granules = granules_for(size);
-    size_t missing = granules - used->granules;
     os_lock(&heap.lock);
     bool done = granules <= used->granules;
-    if (!done) {
-        span *after = free_neighbour(end_of(used));
-        if ((after == NULL || after->granules < missing) && end_of(used) + (after ? (size_t)after->granules << GRANULE_SHIFT : 0) == heap.open &&
-            heap.region_end - used->start >= granules << GRANULE_SHIFT) {
-            grow(missing << GRANULE_SHIFT);
-            after = free_neighbour(end_of(used));
-        }
-        uint32_t tag = entry_at(used->start)->tag;
-        if (after != NULL && after->granules >= missing && carve_out(after, after->start, missing)) {
-            if (os.strict_overcommit && !os_commit((void *)after->start, missing << GRANULE_SHIFT)) {
-                merge_free(after);
-            } else {
-                uintptr_t from = after->start;
-                claim(from, missing, after->dirty_pages);
-                span_descriptor_give(after);
-                used->granules = (uint32_t)granules;
-                point_entries(used, from, tag);
-                done = true;
-            }
-        }
+    if (!done && span_descriptors_ready(DESCRIPTORS)) {
+        size_t missing = granules - used->granules;
+        span *after = room_behind(used, missing);
+        done = after != NULL && annex(used, after, missing);
     }
     if (done)
         used->size = size;
@@ -554,9 +607,10 @@ bool page_heap_extend(span *used, size_t size)
 void page_heap_shrink(span *used, size_t size)
 {
     size_t granules = granules_for(size);
-    size_t old_pages = (used->size + PAGE - 1) >> PAGE_SHIFT;
+    size_t old_pages = span_used_pages(used).end;
     os_lock(&heap.lock);
-    span *rest = granules < used->granules ? span_descriptor_take() : NULL;
+    bool cut = granules < used->granules && span_descriptors_ready(DESCRIPTORS);
+    span *rest = cut ? span_descriptor_take() : NULL;
     if (rest != NULL) {
         rest->start = used->start + granules * GRANULE;
         rest->granules = (uint32_t)(used->granules - granules);
@@ -595,12 +649,12 @@ page_heap_figures page_heap_read(void)
 
 void page_heap_lock(void)
 {
-    os_lock(&heap.lock);
     tables_lock();
+    os_lock(&heap.lock);
 }
 
 void page_heap_unlock(void)
 {
-    tables_unlock();
     os_unlock(&heap.lock);
+    tables_unlock();
 }

@@ -6,6 +6,7 @@ span *span_tables[SPAN_TABLES];
 
 /* Descriptors that are SPAN_UNUSED, linked by next. Id 0 is never given out: it marks an entry without a span. */
 static span *unused_spans;
+static unsigned unused_count;
 static uint32_t next_id = 1;
 
 bool page_map_cover(uintptr_t start, uintptr_t end)
@@ -29,7 +30,7 @@ static span *new_descriptor(void)
     if (table >= SPAN_TABLES)
         return NULL;
     if (span_tables[table] == NULL) {
-        span *fresh = os_map(sizeof(span) << SPAN_TABLE_SHIFT);
+        span *fresh = span_table_map(sizeof(span) << SPAN_TABLE_SHIFT);
         if (fresh == NULL)
             return NULL;
         __atomic_store_n(&span_tables[table], fresh, __ATOMIC_RELEASE);
@@ -39,12 +40,24 @@ static span *new_descriptor(void)
     return result;
 }
 
+bool span_descriptors_ready(unsigned count)
+{
+    while (unused_count < count) {
+        span *fresh = new_descriptor();
+        if (fresh == NULL)
+            return false;
+        span_descriptor_give(fresh);
+    }
+    return true;
+}
+
 span *span_descriptor_take(void)
 {
     span *result = unused_spans;
-    if (result == NULL)
-        return new_descriptor();
-    unused_spans = result->next;
+    if (result != NULL) {
+        unused_spans = result->next;
+        unused_count--;
+    }
     return result;
 }
 
@@ -53,6 +66,7 @@ void span_descriptor_give(span *descriptor)
     descriptor->state = SPAN_UNUSED;
     descriptor->next = unused_spans;
     unused_spans = descriptor;
+    unused_count++;
 }
 
 size_t page_map_bytes(void)

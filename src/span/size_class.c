@@ -3,9 +3,13 @@
 
 #include "span.h"
 
-/* Spans hold at most SPAN_BLOCKS_MAX blocks, and eight at least; in between, 64 KiB. */
+/* Spans hold SPAN_BLOCKS_MAX blocks or 64 KiB, whichever is less; of blocks above 8 KiB as many as fit 256 KiB, whose
+ * pages a word of bits can name. */
+#define FITTING(size) ((256u << 10) / (size))
 #define GRANULES_OF(size)                                                                                              \
-    ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : ((size) * 8) >> GRANULE_SHIFT)
+    ((size) <= 64     ? (size) / 16                                                                                    \
+     : (size) <= 8192 ? 4                                                                                              \
+                      : (FITTING(size) * (size) + GRANULE - 1) >> GRANULE_SHIFT)
 
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
 #define ROW(below, bytes)                                                                                              \
@@ -13,7 +17,7 @@ const size_class size_classes[SIZE_CLASSES_COUNT] = {
         .size = (bytes),                                                                                               \
         .reciprocal = (uint32_t)(((1ull << 32) + (bytes) - 1) / (bytes)),                                              \
         .granules = GRANULES_OF(bytes),                                                                                \
-        .capacity = (uint16_t)((GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)),                                       \
+        .capacity = (uint16_t)(((size_t)GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)),                                       \
     },
     SIZE_CLASSES(ROW)
 #undef ROW

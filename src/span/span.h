@@ -155,6 +155,8 @@ void page_heap_shrink(span *, size_t size);
 /* Purges until at most keep bytes of free pages are dirty. Returns the bytes purged. */
 size_t page_heap_purge(size_t keep);
 page_heap_figures page_heap_read(void);
+/* Zeroed memory that is never given back, for tables. NULL if refused. */
+void *page_heap_map_table(size_t size);
 /* Around fork: no other thread is inside the page heap or the tables. */
 void page_heap_lock(void);
 void page_heap_unlock(void);
@@ -180,8 +182,9 @@ typedef enum span_verdict {
     SPAN_BLOCK_UNUSED,   /* never handed out */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
-/* Marks the block free, if nothing is wrong with it. */
-span_verdict span_give_block(span *, void *block);
+/* Marks blocks free, as many from the first on as lie in the span and have nothing wrong with them. Returns how many:
+ * 0 where the first is wrong. */
+unsigned span_give_blocks(span *, void *const *blocks, unsigned count);
 
 /* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */
 size_t span_purge(span *);

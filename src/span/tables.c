@@ -31,7 +31,7 @@ static void *cut(size_t size)
 {
     if (size > tables.unused_bytes) {
         size_t chunk = size > CHUNK ? size : CHUNK;
-        char *fresh = os_map(chunk);
+        char *fresh = page_heap_map_table(chunk);
         if (fresh == NULL)
             return NULL;
         tables.unused = fresh;

@@ -12,7 +12,7 @@ installs() {
 is_complete() {
     local file
     for file in bin/ration lib/libration.so.0 lib/libration.a lib/libration-preload.so lib/libration-malloc.a \
-        include/ration/ration.h share/man/man1/ration.1 share/man/man3/libration.3; do
+        include/ration/ration.h share/man/man1/ration.1 share/man/man3/libration.3 share/ration/ration-gdb.py; do
         [ -f "$prefix/$file" ] || { echo "$file is missing"; return 1; }
     done
 }

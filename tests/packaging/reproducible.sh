@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 build() {
     local sources=$1 directory=$2
     mkdir -p "$sources"
-    (cd "$source_directory" && tar -cf - CMakeLists.txt LICENSE CHANGELOG.md cmake cmd include man src) |
+    (cd "$source_directory" && tar -cf - CMakeLists.txt LICENSE CHANGELOG.md cmake cmd include man scripts src) |
         tar -xf - -C "$sources"
     cmake -G Ninja -S "$sources" -B "$directory" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release \
         -DRN_BUILD_TESTS=OFF && cmake --build "$directory" -j 2

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
-enum { FORKS = 10000, ALLOCATORS = 1, FORKERS = 2, SLOTS = 200, SECONDS = 400 };
+enum { FORKS = 10000, ALLOCATORS = 1, FORKERS = 2, SLOTS = 100, SECONDS = 400 };
 
 static bool stop;
 
