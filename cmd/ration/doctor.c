@@ -123,25 +123,58 @@ static bool look_huge_pages(char found[FOUND_SIZE]) {
     return strcmp(mode, "never") != 0;
 }
 
-static bool look_membarrier(char found[FOUND_SIZE]) {
-    bool works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+static bool has_barrier(int command) {
+    return syscall(SYS_membarrier, command, 0, 0) == 0;
+}
 
-    (void)snprintf(found, FOUND_SIZE, "%s", works ? "private expedited" : "absent");
+/* Whether one thread can restart another's sequences; the library uses none that it could not restart. */
+static bool has_restarts(void) {
+    return has_barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ);
+}
+
+static bool look_membarrier(char found[FOUND_SIZE]) {
+    bool restarts = has_restarts();
+    bool works = restarts || has_barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+
+    (void)snprintf(found, FOUND_SIZE, "%s", restarts ? "rseq expedited" : works ? "private expedited" : "absent");
     return works;
 }
 
-/* glibc's from 2.35 on (sys/rseq.h): 0 where it was told not to register. Other libraries do not have it. */
+/* glibc's from 2.35 on (sys/rseq.h): the size is 0 where it was told not to register. Other libraries have neither. */
 extern const unsigned int __rseq_size __attribute__((weak));
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+
+static bool libc_has_area(void) {
+    return &__rseq_size != NULL && __rseq_size != 0;
+}
+
+/* Whether the kernel has taken libc's area for this thread: its second word is no processor's number otherwise. */
+static bool libc_area_works(void) {
+    int32_t processor;
+
+    memcpy(&processor, (const char *)__builtin_thread_pointer() + __rseq_offset + sizeof(processor), sizeof(processor));
+    return processor >= 0;
+}
+
+/* Whether the kernel takes an area from us: where this command's own malloc has given it one, that is EINVAL. */
+static bool own_area_works(void) {
+    static char area[32] __attribute__((aligned(32)));
+    enum { UNREGISTER = 1, SIGNATURE = 1 /* any, since no sequence is run */ };
+
+    if (syscall(SYS_rseq, area, sizeof(area), 0, SIGNATURE) != 0)
+        return errno == EINVAL;
+    return syscall(SYS_rseq, area, sizeof(area), UNREGISTER, SIGNATURE) == 0;
+}
 
 static bool look_rseq(char found[FOUND_SIZE]) {
-    bool in_kernel = syscall(SYS_rseq, NULL, 0, 0, 0) == 0 || errno != ENOSYS;
-    bool registered = in_kernel && &__rseq_size != NULL && __rseq_size != 0;
+    bool works = libc_has_area() ? libc_area_works() : own_area_works();
 
     (void)snprintf(found, FOUND_SIZE, "%s",
-                   registered  ? "registered by libc"
-                   : in_kernel ? "not registered by libc"
-                               : "absent");
-    return registered;
+                   !works            ? "absent"
+                   : !has_restarts() ? "without membarrier"
+                   : libc_has_area() ? "registered by libc"
+                                     : "registered by Ration");
+    return works && has_restarts();
 }
 
 /* A page to try things on, or NULL. */
@@ -208,11 +241,12 @@ static const struct feature {
     {"address space", look_address_space, "reserved in large steps", "reserved in small steps, to fit"},
     {"overcommit", look_overcommit, "pages go back by MADV_DONTNEED", "pages go back by PROT_NONE"},
     {"huge pages", look_huge_pages, "not asked for", "not asked for"},
-    {"membarrier", look_membarrier, "idle threads' caches can be taken over", "caches wait for their thread"},
-    {"rseq", look_rseq, "not used", "not used"},
-    {"guard advice", look_guard_advice, "not used: mprotect makes guards", "mprotect makes guards"},
+    {"membarrier", look_membarrier, "idle threads' caches can be taken over", "caches stay with their threads"},
+    {"rseq", look_rseq, "threads use restartable fast paths", "every allocation takes the slow path"},
+    {"guard advice", look_guard_advice, "--harden guards large blocks by it",
+     "--harden guards large blocks by mprotect"},
     {"mremap", look_mremap, "large blocks grow without a copy", "large blocks are copied to grow"},
-    {"mapping names", look_names, "heaps are named in /proc/PID/maps", "heaps show no name in /proc/PID/maps"},
+    {"mapping names", look_names, "not used", "not used"},
     {"cgroup", look_cgroup, "not applied", "not applied"},
 };
 

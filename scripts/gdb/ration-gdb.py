@@ -10,6 +10,7 @@ import gdb
 
 PAGE_BYTES = 4096  # pages are counted in 4 KiB, whatever the system's page is
 WORD = 0xFFFFFFFFFFFFFFFF
+SEALED_FREE = -1
 
 
 def variable(file, name):
@@ -120,19 +121,28 @@ def keeper(block, span):
 # --- small blocks
 
 
-def seal_content(block, size, turn):
-    """What a checked block's seal holds, or None where it was overwritten; as read_seal in src/heap/hardened.c."""
+def read_bytes(address, count):
+    return bytes(gdb.selected_inferior().read_memory(address, count))
+
+
+def asked_size(block, size, turn):
+    """What was asked for, SEALED_FREE, or None where the end was overwritten; as src/heap/hardened.c tells it."""
 
     def mix(x):
         x = x * 0x9E3779B97F4A7C15 & WORD
         return x ^ x >> 32
 
-    key = mix(block ^ int(in_hardened("secret"))) + turn & WORD
-    place = gdb.Value(block + size - int(in_hardened("HARDENED_SEAL"))).cast(gdb.lookup_type("unsigned long").pointer())
-    value = int(place.dereference()) ^ key
-    content = value & int(in_hardened("CONTENT_MASK"))
-    proof = mix(key ^ content << 32) << int(in_hardened("CONTENT_BITS")) & WORD
-    return content if value == proof | content else None
+    own = mix(block ^ int(in_hardened("secret")))
+    key = own + turn & WORD
+    room = size - int(in_hardened("HARDENED_SEAL"))
+    seal = int.from_bytes(read_bytes(block + room, size - room), "little") ^ key
+    content = seal & int(in_hardened("CONTENT_MASK"))
+    if seal != mix(key ^ content << 32) << int(in_hardened("CONTENT_BITS")) & WORD | content:
+        return None
+    if content & int(in_hardened("FREED")):
+        return SEALED_FREE
+    canary = own >> 24 & 0xFF | 1
+    return content if set(read_bytes(block + content, room - content)) <= {canary} else None
 
 
 class Block:
@@ -162,12 +172,10 @@ class Block:
         return ("live", "") if int(self.span["hardened"]) == 0 else self.sealed_state()
 
     def sealed_state(self):
-        content = seal_content(self.start, self.size, int(self.span["turn"]))
-        if content is None:
-            return "live", " whose end was overwritten"
-        if content & int(in_hardened("FREED")):
+        asked = asked_size(self.start, self.size, int(self.span["turn"]))
+        if asked == SEALED_FREE:
             return "free", ""
-        return "live", " for which %d bytes were asked" % content
+        return "live", " whose end was overwritten" if asked is None else " for which %d bytes were asked" % asked
 
 
 # --- answers

@@ -18,7 +18,7 @@ static const struct level {
     unsigned places, bytes, least;
 } levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}};
 
-static void *no_places[1];
+static void *no_places[1] OWN_LINE;
 
 const cache empty_cache = {
     .tag = UINT32_MAX,
@@ -27,7 +27,7 @@ const cache empty_cache = {
 };
 
 /* Bytes that all arrays of all caches could hold. */
-static size_t places_bytes;
+static size_t places_bytes OWN_LINE;
 
 static unsigned places(unsigned class_index, unsigned level)
 {

@@ -21,7 +21,7 @@ struct thread;
 /* --- accounts ------------------------------------------------------------------------------------------------- */
 
 enum {
-    STORE_BUCKETS = 8,
+    STORE_BUCKETS = 6, /* makes a store a cache line */
     HEAP_NAME_MAX = 32,
     HEAP_IDS = 1 << 16,
     PUSH_DEPTH = 64,
@@ -33,7 +33,7 @@ typedef struct block_store {
     uint32_t blocks_out;          /* in programs' hands and in caches */
     span *buckets[STORE_BUCKETS]; /* spans with free blocks to take, fuller ones in higher buckets */
     span *latent;                 /* spans whose free blocks need pages committed first */
-} block_store;
+} OWN_LINE block_store;
 
 struct rn_heap {
     uint32_t id;

@@ -5,16 +5,17 @@
  * buckets are empty. Start with store_take and store_give. */
 #include "hardened.h"
 
-/* What spans of blocks have committed beyond the blocks taken from them, and the mark at which pages to return are
- * looked for. */
-static size_t idle_bytes;
-static size_t purge_mark;
-static size_t purged_bytes;
-static regret revived;
+static struct {
+    size_t idle_bytes; /* what spans of blocks have committed beyond the blocks taken from them */
+    size_t purge_mark; /* when idle_bytes passes it, pages to return are looked for */
+    size_t purged_bytes;
+    regret revived;
+} OWN_LINE figures;
 
 /* --- lists ---------------------------------------------------------------------------------------------------- */
 
 enum { BUCKET_LATENT = STORE_BUCKETS };
+_Static_assert(STORE_BUCKETS == FULLNESS_FULL + 1, "a bucket for each fullness");
 
 static span **list_of(block_store *store, unsigned bucket)
 {
@@ -51,8 +52,7 @@ static void enlist(block_store *store, span *s, unsigned bucket)
 static unsigned bucket_of(const span *s)
 {
     unsigned used = (unsigned)(s->carved - s->free);
-    unsigned capacity = size_classes[s->class_index].capacity;
-    return used * (STORE_BUCKETS - 1) / capacity;
+    return used * size_classes[s->class_index].fullness >> FULLNESS_SHIFT;
 }
 
 static span *fullest(block_store *store)
@@ -77,7 +77,7 @@ static span *new_span(rn_heap *heap, unsigned class_index)
         page_heap_give(fresh, span_used_pages(fresh));
         return NULL;
     }
-    __atomic_fetch_add(&idle_bytes, committed, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&figures.idle_bytes, committed, __ATOMIC_RELAXED);
     fresh->hardened = hardened;
     heap_add_span(heap, fresh);
     return fresh;
@@ -94,9 +94,9 @@ static bool commit_more(rn_heap *heap, span *s)
         heap_uncharge(heap, cost);
         return false;
     }
-    __atomic_fetch_add(&idle_bytes, cost, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&figures.idle_bytes, cost, __ATOMIC_RELAXED);
     if (reviving)
-        regret_add(&revived, cost);
+        regret_add(&figures.revived, cost);
     return true;
 }
 
@@ -143,7 +143,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned wa
     store->blocks_out += taken;
     os_unlock(&store->lock);
     size_t bytes = (size_t)taken * size_classes[class_index].size;
-    __atomic_fetch_sub(&idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
     return taken;
 }
@@ -154,7 +154,7 @@ static void return_empty(rn_heap *heap, block_store *store, span *s)
 {
     unlist(store, s);
     size_t committed = span_committed(s);
-    __atomic_fetch_sub(&idle_bytes, committed, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&figures.idle_bytes, committed, __ATOMIC_RELAXED);
     heap_remove_span(heap, s);
     heap_uncharge(heap, committed);
     page_heap_give(s, span_used_pages(s));
@@ -181,7 +181,7 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
 {
     block_store *store = &heap->stores[class_index];
     size_t bytes = (size_t)count * size_classes[class_index].size;
-    __atomic_fetch_add(&idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
     os_lock(&store->lock);
     for (unsigned i = 0; i < count;) {
@@ -225,15 +225,15 @@ size_t store_purge_heap(rn_heap *heap)
             bytes += purge_list(heap, store->buckets[bucket]);
         os_unlock(&store->lock);
     }
-    __atomic_fetch_sub(&idle_bytes, bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&purged_bytes, bytes, __ATOMIC_RELAXED);
-    regret_purged(&revived);
+    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&figures.purged_bytes, bytes, __ATOMIC_RELAXED);
+    regret_purged(&figures.revived);
     return bytes;
 }
 
 size_t store_purged_bytes(void)
 {
-    return __atomic_load_n(&purged_bytes, __ATOMIC_RELAXED);
+    return __atomic_load_n(&figures.purged_bytes, __ATOMIC_RELAXED);
 }
 
 void store_forget_idle(const rn_heap *heap)
@@ -244,22 +244,22 @@ void store_forget_idle(const rn_heap *heap)
             idle += span_committed(s);
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         idle -= (size_t)heap->stores[i].blocks_out * size_classes[i].size;
-    __atomic_fetch_sub(&idle_bytes, idle, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&figures.idle_bytes, idle, __ATOMIC_RELAXED);
 }
 
 /* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
 void store_purge_excess(rn_heap *heap)
 {
-    size_t idle = __atomic_load_n(&idle_bytes, __ATOMIC_RELAXED);
-    size_t mark = __atomic_load_n(&purge_mark, __ATOMIC_RELAXED);
-    size_t step = idle_allowance(&revived);
+    size_t idle = __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED);
+    size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
+    size_t step = idle_allowance(&figures.revived);
     if (idle + step < mark || mark == 0)
-        __atomic_store_n(&purge_mark, idle + step, __ATOMIC_RELAXED);
+        __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
     if (LIKELY(idle <= mark) || mark == 0 || idle > PTRDIFF_MAX)
         return;
-    __atomic_store_n(&purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
+    __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
     store_purge_heap(heap);
-    __atomic_store_n(&purge_mark, __atomic_load_n(&idle_bytes, __ATOMIC_RELAXED) + step, __ATOMIC_RELAXED);
+    __atomic_store_n(&figures.purge_mark, __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED) + step, __ATOMIC_RELAXED);
 }
 
 void store_lock_all(rn_heap *heap)

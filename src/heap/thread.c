@@ -8,9 +8,9 @@ enum { STOP_TRIES = 200, STOP_PAUSE_US = 50 };
 
 __thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
 
-ptrdiff_t section_area;
+ptrdiff_t section_area OWN_LINE;
 
-static os_mutex threads_lock;
+static os_mutex threads_lock OWN_LINE;
 static thread *threads;
 
 /* Before any thread has a cache. */

@@ -7,7 +7,7 @@
 
 rn_heap root_heap = {.id = 1, .name = "root"};
 
-static os_mutex tree_lock;
+static os_mutex tree_lock OWN_LINE;
 static rn_heap *heaps[HEAP_IDS];
 static uint32_t last_id = 1;
 

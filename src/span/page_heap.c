@@ -49,7 +49,7 @@ static struct {
     size_t purged_bytes;
     regret regret;
     uint32_t turns;
-} heap;
+} OWN_LINE heap;
 
 /* --- bins ----------------------------------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 
 enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 1 << 30 };
 
-size_t span_live_bytes;
+size_t span_live_bytes OWN_LINE;
 
 void regret_purged(regret *r)
 {

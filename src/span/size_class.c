@@ -11,6 +11,8 @@
      : (size) <= 8192 ? 4                                                                                              \
                       : (FITTING(size) * (size) + GRANULE - 1) >> GRANULE_SHIFT)
 
+#define CAPACITY_OF(size) (((size_t)GRANULES_OF(size) << GRANULE_SHIFT) / (size))
+
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
 #define ROW(below, bytes)                                                                                              \
     [SIZE_CLASS_##bytes] = {                                                                                           \

@@ -35,6 +35,9 @@ enum {
     TINY_MAX = 1024,
     SMALL_STEP_SHIFT = 7, /* above it, up to SMALL_MAX, in steps of 128 */
     SMALL_MAX = 65536,
+
+    FULLNESS_SHIFT = 20,
+    FULLNESS_FULL = 5,
 };
 
 typedef struct size_class {
@@ -42,6 +45,7 @@ typedef struct size_class {
     uint32_t reciprocal; /* ceil(2^32 / size): an offset below 2^18 times this, shifted by 32, is the block's index */
     uint16_t granules;   /* of a span */
     uint16_t capacity;   /* blocks in a span */
+    uint32_t fullness;   /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
 } size_class;
 
 extern const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1];

@@ -141,7 +141,7 @@ typedef struct span_pages {
 } span_pages;
 
 /* Bytes in blocks handed out, as far as batches have told; the page heap keeps free memory in proportion. Atomic. */
-extern size_t span_live_bytes;
+extern size_t span_live_bytes OWN_LINE;
 
 /* A span of at least size bytes at a multiple of align (a power of two), its descriptor and every entry of the page map
  * that it covers set; clean says whether it reads as zero throughout. NULL if refused. */

@@ -18,7 +18,7 @@ static struct {
     char *unused;
     size_t unused_bytes;
     size_t taken;
-} tables;
+} OWN_LINE tables;
 
 static unsigned piece_shift(size_t size)
 {

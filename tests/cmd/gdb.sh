@@ -3,11 +3,12 @@
 #
 # Usage: gdb.sh SOURCE BUILD COMPILER. The program here makes one block of each kind and stops in look(); what gdb is
 # asked, and what it must answer, stand side by side at the end: for the program as it is, with RATION_HARDEN=1, and as
-# a core. How large a block's class and span are is the library's business: the class is asked of the program, and
-# numbers that depend on a span's size are held to each other (adds_up).
+# a core. How large classes and spans are is the library's business: the numbers in an answer are held to each other,
+# and to what the program says.
+# shellcheck disable=SC3045 # ulimit -v is in every shell that Debian has as sh
 set -u
 export LC_ALL=C
-unset LD_PRELOAD RATION_HARDEN
+unset LD_PRELOAD
 
 source=$(cd "$1" && pwd)
 build=$(cd "$2" && pwd -P)
@@ -64,7 +65,7 @@ int main(void) {
     in_a_heap_size = malloc_usable_size(in_a_heap);
     cached_elsewhere = malloc(200);
     overrun = malloc(60);
-    memset(overrun, 1, getenv("RATION_HARDEN") == NULL ? 60 : 64);
+    memset(overrun, 1, *getenv("RATION_HARDEN") == '1' ? 61 : 60);
     pthread_barrier_init(&barrier, NULL, 2);
     pthread_create(&thread, NULL, other_thread, NULL);
     pthread_barrier_wait(&barrier);
@@ -78,42 +79,51 @@ int main(void) {
 END
 "$compiler" -g -O1 -fno-builtin -I "$source/include" -o program program.c -pthread || exit 1
 
-# gdb FILES, told what stands on its input; nothing of the user's own settings.
+cat >questions <<'END'
+live
+live + 5
+cached
+cached_elsewhere
+overrun
+in_a_heap
+in_a_heap + 40 * 1024
+large
+large + 70000
+large - 16
+large + (1 << 20) + 8
+given_back
+given_back + (1 << 20)
+&in_the_program
+in_the_program
+END
+{
+    echo "source $source/scripts/gdb/ration-gdb.py"
+    while read -r question; do
+        printf 'echo ? %s\\n\nration address %s\n' "$question" "$question"
+    done <questions
+    printf 'echo ? end\\n\n'
+} >asking
+
+# gdb WHAT…: as told by its input, with none of the user's settings; it answers in the file answers.
 run_gdb() {
     cat >commands
-    HOME=$work gdb -q -batch -nx -x commands "$@" </dev/null 2>&1
+    HOME=$work gdb -q -batch -nx -x commands "$@" >answers 2>&1 </dev/null
 }
 
-# The commands that ask gdb all of the expressions in the file questions; every answer begins with "? EXPRESSION".
-asking() {
-    echo "source $source/scripts/gdb/ration-gdb.py"
-    printf 'printf "sizes %%d %%d\\n", live_size, in_a_heap_size\n'
-    while read -r question; do
-        printf 'echo ? %s\\n\n' "$question"
-        printf 'ration address %s\n' "$question"
-    done <questions
-}
-
-# Runs the program up to look(), its environment being the arguments, and asks; what comes then is on the input.
+# ask HARDEN COMMAND…: runs the program up to look(), asks all of the questions, and does what is left to do.
 ask() {
     {
-        echo "set exec-wrapper env LD_PRELOAD=$build/lib/libration-preload.so $*"
-        echo "break look"
-        echo "run"
-        asking
-        cat
+        echo "set exec-wrapper env LD_PRELOAD=$build/lib/libration-preload.so RATION_HARDEN=$1"
+        printf 'break look\nrun\nprintf "? sizes\\n%%d %%d\\n", live_size, in_a_heap_size\n'
+        cat asking
+        shift
+        printf '%s\n' "$@"
     } | run_gdb program
 }
 
-# The lines that gdb said of an expression.
+# What gdb said of an expression.
 answer() {
     awk -v question="? $1" '$0 == question { on = 1; next } /^\? / { on = 0 } on' answers
-}
-
-# In one line, without what depends on the run and on the size of spans.
-without_numbers() {
-    sed -E 's/0x[0-9a-f]+/ADDRESS/g; s/thread [0-9]+/thread N/; s/number [0-9]+ of [0-9]+/number N/
-        s/(span   )[0-9]+(, .*ADDRESS).*/\1N\2/; s/^ +//; s/  +/ /g' | paste -s -d '|'
 }
 
 # same CLAIM EXPECTED GOT
@@ -122,63 +132,102 @@ same() {
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
-        printf 'FAIL %s\n  expected: %s\n  got:      %s\n' "$1" "$2" "$3"
+        printf 'FAIL %s: %s\n  expected: %s\n  got:      %s\n' "$run" "$1" "$2" "$3"
     fi
 }
 
-# says EXPRESSION EXPECTED
+# says EXPRESSION EXPECTED: the answer in one line, without the numbers that depend on the run or on the library.
 says() {
-    same "$run: ration address $1" "$2" "$(answer "$1" | without_numbers)"
+    same "ration address $1" "$2" "$(answer "$1" | sed -E 's/0x[0-9a-f]+/ADDRESS/g; s/thread [0-9]+/thread N/
+        s/, [0-9]+ ([KM]iB|bytes), number .*/, SIZE, NUMBER/; s/span +[0-9]+(, .*), .*/span N\1, SIZE/
+        s/^ +//; s/  +/ /g' | paste -s -d '|')"
 }
 
-# Whether a small block's place follows from its span's start, its number and its size, which must be in bytes.
+# The numbers of an answer about a small block: its address, bytes, number, how many there are, and the span's address.
+numbers() {
+    answer "$1" | tr -d , | awk '
+        $1 == "block" { print $2, $3 * ($4 == "KiB" ? 1024 : 1), $6, $8 }
+        $1 == "span" { print $4 }' | paste -s -d ' '
+}
+
+# adds_up EXPRESSION: a block's place follows from its span's, its number and its size.
 adds_up() {
-    answer "$1" | tr -d , | while read -r word first size unit number ordinal of count; do
-        case $word in
-        block) block=$((first)) before=$(((ordinal - 1) * size)) after=$(((count - ordinal) * size)) && of=$of$unit$number ;;
-        span) [ $((unit + before)) = "$block" ] && [ $((before + after)) -lt $((number * 1024)) ] && echo yes ;;
-        esac
-    done
-}
-
-# The thread that keeps an expression's block.
-keeping() {
-    answer "$1" | awk '/ thread / { print $NF; exit }'
-}
-
-# "48 bytes", "3 KiB": a number of bytes as the script writes it, for sizes below 1 MiB.
-in_words() {
-    if [ $(($1 % 1024)) = 0 ]; then
-        echo "$(($1 / 1024)) KiB"
-    else
-        echo "$1 bytes"
-    fi
-}
-
-# The lines below the first about a small block: of a size in words, in a heap.
-small() {
-    echo "block ADDRESS, $1, number N|heap $2|span N, small, ADDRESS"
-}
-
-# What is the same hardened or not, and in a core; the argument follows the first line about live blocks.
-says_of_all() {
-    says in_a_heap "ADDRESS: the start of a live block$1|$(small "$heap_class" xml)"
-    says "in_a_heap + 40 * in_a_heap_size" "ADDRESS: $never_used block|$(small "$heap_class" xml)"
-}
-
-cat >questions <<'END'
-live
-live + 5
-cached
-cached_elsewhere
-overrun
-in_a_heap
-in_a_heap + 40 * in_a_heap_size
-large
-large + 70000
-large - 16
-large + (1 << 20) + 8
-given_back
-&in_the_program
-in_the_program
+    read -r block size number count span <<END
+$(numbers "$1")
 END
+    same "the numbers for $1 add up" "$((block)), one of $count" \
+        "$((span + (number - 1) * size)), one of $((number > count ? number : count))"
+}
+
+# The bytes of the class that a block is said to be of.
+class() {
+    numbers "$1" | cut -d ' ' -f 2
+}
+
+# The thread that is said to keep a free block.
+keeper() {
+    answer "$1" | awk '{ print $NF; exit }'
+}
+
+small="block ADDRESS, SIZE, NUMBER"
+in_root="heap root|span N, small, ADDRESS, SIZE"
+in_xml="heap xml|span N, small, ADDRESS, SIZE"
+in_large="heap root|span N, large, ADDRESS, SIZE"
+
+# What holds in every run. Its argument follows the word "block" where a live one's size is known.
+says_always() {
+    says live "ADDRESS: the start of a live block$1|$small|$in_root"
+    says "live + 5" "ADDRESS: 5 bytes into a live block$1|$small|$in_root"
+    says "in_a_heap + 40 * 1024" "ADDRESS: the start of a never used block|$small|$in_xml"
+    says large "ADDRESS: the start of a live block|block ADDRESS, 1 MiB|$in_large"
+    says "large + 70000" "ADDRESS: 70000 bytes into a live block|block ADDRESS, 1 MiB|$in_large"
+    says "&in_the_program" "ADDRESS: not Ration's"
+    says in_the_program "ADDRESS: not Ration's"
+    for expression in live cached cached_elsewhere overrun in_a_heap "in_a_heap + 40 * 1024"; do
+        adds_up "$expression"
+    done
+    same "each thread keeps its own" "1 2" "$(keeper cached) $(keeper cached_elsewhere)"
+}
+
+# What holds without RATION_HARDEN.
+says_plain() {
+    says_always ""
+    says cached "ADDRESS: the start of a free block, cached by thread N|$small|$in_root"
+    says cached_elsewhere "ADDRESS: the start of a free block, cached by thread N|$small|$in_root"
+    says overrun "ADDRESS: the start of a live block|$small|$in_root"
+    says in_a_heap "ADDRESS: the start of a live block|$small|$in_xml"
+    says given_back "ADDRESS: in free memory|span N, free, ADDRESS, SIZE"
+    says "given_back + (1 << 20)" "ADDRESS: in free memory|span N, free, ADDRESS, SIZE"
+}
+
+run=plain
+ask 0
+if ! grep -q 'Breakpoint 1, look' answers; then
+    echo "skipped: gdb can't run a program here: $(grep -v '^$' answers | head -n 1)"
+    exit 0
+fi
+says_plain
+same "a block's size is its class's" "$(answer sizes)" "$(class live) $(class in_a_heap)"
+
+# Where address space is limited, little of it is reserved, and a core stays small.
+run="under a limit"
+(ulimit -v 4000000 && ask 0 "generate-core-file core")
+says_plain
+run="a core"
+run_gdb program core <asking
+says_plain
+
+run=hardened
+ask 1
+says_always " for which 40 bytes were asked"
+says cached "ADDRESS: the start of a free block, in the quarantine of thread N|$small|$in_root"
+says cached_elsewhere "ADDRESS: the start of a free block, in the quarantine of thread N|$small|$in_root"
+says overrun "ADDRESS: the start of a live block whose end was overwritten|$small|$in_root"
+says in_a_heap "ADDRESS: the start of a live block for which 1000 bytes were asked|$small|$in_xml"
+says "large - 16" "ADDRESS: 16 bytes before a live block|block ADDRESS, 1 MiB|$in_large"
+says "large + (1 << 20) + 8" "ADDRESS: 8 bytes behind the end of a live block|block ADDRESS, 1 MiB|$in_large"
+says given_back "ADDRESS: the start of a free block, guarded for a while|$in_large"
+says "given_back + (1 << 20)" "ADDRESS: 1048576 bytes into a free block, guarded for a while|$in_large"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

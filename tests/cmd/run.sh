@@ -10,7 +10,7 @@ set -u
 export LC_ALL=C
 unset LD_PRELOAD RATION_PRELOAD_PATH RATION_HARDEN
 
-source=$1
+source=$(cd "$1" && pwd)
 build=$(cd "$2" && pwd -P)
 compiler=$3
 ration=$build/bin/ration
@@ -293,8 +293,10 @@ expect "doctor: an argument is misuse" 2 "" "ration doctor: unknown argument 'al
     "$ration" doctor all
 
 # column FROM FEATURE: what stands in the table from a place on, in the feature's row.
+under=
 column() {
-    "$ration" doctor | awk -v from="$1" -v name="$2" 'substr($0, 1, 15) == sprintf("%-15s", name) {
+    # shellcheck disable=SC2086 # a command with its arguments, or nothing
+    $under "$ration" doctor | awk -v from="$1" -v name="$2" 'substr($0, 1, 15) == sprintf("%-15s", name) {
         row = substr($0, from, from == 16 ? 23 : 99); sub(/ *$/, "", row); print row }'
 }
 found() {
@@ -320,12 +322,13 @@ same "doctor: huge pages are the system's" \
     "$(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null || echo absent)" \
     "$(found "huge pages")"
 same "doctor: an address space limit is seen" "391 MiB" "$(ulimit -v 400000; found "address space")"
-# What the library found, told by its own code: the page size, then strict overcommit, an address space limit, membarrier.
+# What the library found, told by its own code: the page size, then strict overcommit, an address space limit, takeover,
+# and whether a thread may use the fast paths.
 make facts '#include "os/os.h"
 #include <stdio.h>
 int main(void) {
     os_start();
-    printf("%zu %d %d %d\n", os.page_size, os.strict_overcommit, os.address_limit, os.membarrier);
+    printf("%zu %d %d %d %d\n", os.page_size, os.strict_overcommit, os.address_limit, os.membarrier, os_restart_begin());
     return 0;
 }' -std=gnu17 -D_GNU_SOURCE -I "$source/src" "$source"/src/os/*.c -pthread
 # The same, read back from what doctor says that Ration does.
@@ -333,10 +336,58 @@ doctor_facts() {
     echo "$(($(found "page size" | cut -d ' ' -f 1) * 1024))" \
         "$(use overcommit | grep -c 'PROT_NONE')" \
         "$(use "address space" | grep -c 'small steps')" \
-        "$(use membarrier | grep -c 'can be taken over')"
+        "$(use membarrier | grep -c 'can be taken over')" \
+        "$(use rseq | grep -c 'fast paths')"
 }
-same "doctor: the library decides by what doctor says" "$(./facts)" "$(doctor_facts)"
-same "doctor: the same under an address space limit" "$(ulimit -v 400000; ./facts)" "$(ulimit -v 400000; doctor_facts)"
+# deny CALL COMMAND…: the command, to which the kernel does not offer a system call, or not one command of membarrier's.
+make deny '#include <errno.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    int one_command = strcmp(argv[1], "restarts") == 0;
+    unsigned call = strcmp(argv[1], "rseq") == 0 ? SYS_rseq : SYS_membarrier;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, one_command),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    if (argc < 3 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        return 125;
+    execvp(argv[2], argv + 2);
+    return 125;
+}'
+# knows CLAIM COMMAND…: doctor, run by that command, says what the library decides by there.
+knows() {
+    claim=$1
+    shift
+    under=$*
+    same "doctor: the library decides by what doctor says$claim" "$("$@" ./facts)" "$(doctor_facts)"
+    under=
+}
+knows "" env
+knows " under an address space limit" prlimit --as=409600000
+knows " where libc leaves rseq alone" env GLIBC_TUNABLES=glibc.pthread.rseq=0
+knows " where the kernel has no rseq" ./deny rseq
+knows " where the kernel has no membarrier" ./deny membarrier
+knows " where membarrier can't restart" ./deny restarts
+same "doctor: without membarrier neither takeover nor fast paths" "0 0" "$(./deny membarrier ./facts | cut -d ' ' -f 4,5)"
+same "doctor: without rseq no fast paths" 0 "$(./deny rseq ./facts | cut -d ' ' -f 5)"
+same "doctor: without restarts no fast paths" 0 "$(./deny restarts ./facts | cut -d ' ' -f 5)"
+# Names can only be seen where the kernel shows them (CONFIG_ANON_VMA_NAME).
+named=$("$ration" run cat /proc/self/maps | grep -c 'anon:ration')
+same "doctor: it says whether memory is named" "$([ "$named" = 0 ] && echo no || echo yes)" \
+    "$(case $(found "mapping names"),$(use "mapping names") in absent,* | *,"not used") echo no ;; *) echo yes ;; esac)"
 expect "doctor: a missing library is an exit status" 1 "library  $work/second/bin/../lib/libration-preload.so (missing)" "" \
     sh -c 'mkdir second/bin && cp "$1" second/bin && { second/bin/ration doctor; status=$?; } >table
         sed -n 2p table; exit $status' sh "$ration"

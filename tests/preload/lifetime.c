@@ -98,6 +98,28 @@ static void exit_handlers_and_destructors_may_allocate(void) {
     check_exit(run_again("--end-in-thread", NULL));
 }
 
+static void *allocate_for_ever(void *seed) {
+    for (size_t i = (size_t)seed;; i++)
+        free(malloc(1 + i * 7 % 3000));
+    return NULL;
+}
+
+/* main returns while others are amid malloc and free. */
+static int exit_amid_threads(void) {
+    for (size_t i = 0; i < 4; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, allocate_for_ever, (void *)(i * 1000)) != 0)
+            return 3;
+    }
+    usleep(20000);
+    return 0;
+}
+
+static void programs_may_end_while_threads_allocate(void) {
+    for (int i = 0; i < 100; i++)
+        check_exit(run_again("--exit-amid-threads", NULL));
+}
+
 static pthread_key_t keys[8];
 
 /* Every round of the key's destructors allocates anew, to the last that the system runs. */
@@ -254,9 +276,13 @@ static void unloaded_libraries_may_have_allocated(void) {
 }
 
 static const check_test tests[] = {
-    TEST(blocks_from_before_main_are_whole),    TEST(exit_handlers_and_destructors_may_allocate),
-    TEST(thread_exit_destructors_may_allocate), TEST(blocks_outlive_their_thread),
-    TEST(ended_threads_leave_nothing_behind),   TEST(unloaded_libraries_may_have_allocated),
+    TEST(blocks_from_before_main_are_whole),
+    TEST(exit_handlers_and_destructors_may_allocate),
+    TEST(programs_may_end_while_threads_allocate),
+    TEST(thread_exit_destructors_may_allocate),
+    TEST(blocks_outlive_their_thread),
+    TEST(ended_threads_leave_nothing_behind),
+    TEST(unloaded_libraries_may_have_allocated),
 };
 
 int main(int argc, char **argv) {
@@ -266,5 +292,7 @@ int main(int argc, char **argv) {
     }
     if (argc == 2 && strcmp(argv[1], "--end-in-thread") == 0)
         return end_with_handlers(true);
+    if (argc == 2 && strcmp(argv[1], "--exit-amid-threads") == 0)
+        return exit_amid_threads();
     return check_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

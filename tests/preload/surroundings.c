@@ -66,10 +66,11 @@ static size_t mapped_bytes(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* In one size, then in others: each time almost all of the room is to be had. glibc leaves more of it in headers. */
+/* In one size, then in others: each time almost all of the room is to be had. glibc leaves more of it in headers, and
+ * so does the hardened mode in guards and quarantines. */
 static int fill_the_address_space(void) {
     static const size_t sizes[] = {100, 40000, 1000, 3 << 20, 32, 300000, 8};
-    size_t least = on_ration() ? 95 : 60;
+    size_t least = on_ration() && !getenv("RATION_HARDEN") ? 95 : 20;
     size_t room = (size_t)LIMIT_KIB * 1024 - mapped_bytes();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t had = take_all(sizes[i]);
