@@ -59,5 +59,6 @@ target_compile_options(ration_library_flags INTERFACE
 set(RN_LINK_COMMON
     -Wl,-z,nodelete -Wl,-z,defs -Wl,-O1 -Wl,--hash-style=gnu -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL)
 set(RN_LINK_SHARED ${RN_LINK_COMMON})
-# initfirst: our constructor runs before any other library's allocates.
-set(RN_LINK_PRELOAD ${RN_LINK_COMMON} -Wl,-z,initfirst)
+# initfirst: our constructor runs before any other library's allocates. noseparate-code: one mapping instead of three, each
+# of which would end in a page half used.
+set(RN_LINK_PRELOAD ${RN_LINK_COMMON} -Wl,-z,initfirst -Wl,-z,noseparate-code)

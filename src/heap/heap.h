@@ -187,6 +187,9 @@ _Noreturn void misuse_block(const void *block, span_verdict verdict);
 
 /* Makes the library ready; every slow path calls it first. */
 void start_once(void);
+/* Keeps the library whole across fork. Called when there is a second thread: with one there is nothing to keep, and
+ * pthread_atfork alone makes 128 KiB of libc resident. */
+void watch_forks(void);
 /* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
 void configure(char **environment);
 /* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */

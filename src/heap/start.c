@@ -10,15 +10,18 @@ static os_mutex start_lock;
 static int state = NOT_STARTED;
 static __thread bool starting __attribute__((tls_model("initial-exec")));
 
+/* The program's own fork handlers may allocate before and after ours have run. */
 static void before_fork(void)
 {
     threads_before_fork();
     heap_tree_lock();
     page_heap_lock();
+    os_hold_all(true);
 }
 
 static void after_fork_in_parent(void)
 {
+    os_hold_all(false);
     page_heap_unlock();
     heap_tree_unlock();
     threads_after_fork_in_parent();
@@ -26,6 +29,7 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+    os_hold_all(false);
     page_heap_unlock();
     heap_tree_unlock();
     threads_after_fork_in_child();
@@ -41,11 +45,15 @@ static COLD void start(void)
         os_start();
         threads_start();
         configure(environ);
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
         __atomic_store_n(&state, STARTED, __ATOMIC_RELEASE);
     }
     os_unlock(&start_lock);
     starting = false;
+}
+
+void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void start_once(void)

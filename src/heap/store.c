@@ -12,6 +12,14 @@ static struct {
     regret revived;
 } OWN_LINE figures;
 
+/* Blocks that were taken; or, negative, given back. */
+static void count_out(unsigned class_index, size_t blocks)
+{
+    size_t bytes = blocks * size_classes[class_index].size;
+    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 /* --- lists ---------------------------------------------------------------------------------------------------- */
 
 enum { BUCKET_LATENT = STORE_BUCKETS };
@@ -142,9 +150,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned wa
     }
     store->blocks_out += taken;
     os_unlock(&store->lock);
-    size_t bytes = (size_t)taken * size_classes[class_index].size;
-    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    count_out(class_index, taken);
     return taken;
 }
 
@@ -160,40 +166,50 @@ static void return_empty(rn_heap *heap, block_store *store, span *s)
     page_heap_give(s, span_used_pages(s));
 }
 
-static void settle_given(rn_heap *heap, block_store *store, span *s)
+/* After blocks were given: where the span belongs now. */
+static void settle_given(rn_heap *heap, block_store *store, span *s, unsigned given)
 {
+    s->free = (uint16_t)(s->free + given);
     if (s->free == s->carved)
         return_empty(heap, store, s);
     else
         enlist(store, s, bucket_of(s));
 }
 
-/* The span of a block that is being given back to this store. */
-static span *span_of_given(const rn_heap *heap, unsigned class_index, const void *block)
+static _Noreturn void refuse(block_store *store, const void *block)
 {
+    os_unlock(&store->lock);
     page_entry *entry = page_map_entry(block);
-    if (UNLIKELY(entry->tag != (heap->id << TAG_HEAP_SHIFT | class_index)))
-        misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
-    return span_of_id(entry->span);
+    bool there = (entry->tag & 0xff) < SIZE_CLASSES_COUNT && entry->tag != 0;
+    misuse_block(block, there ? span_judge(span_of_id(entry->span), block) : SPAN_BLOCK_FREE_ALREADY);
 }
 
 void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count)
 {
     block_store *store = &heap->stores[class_index];
-    size_t bytes = (size_t)count * size_classes[class_index].size;
-    __atomic_fetch_add(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    const size_class *class = &size_classes[class_index];
+    const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
+    span *s = NULL;
+    uint32_t id = 0;
+    unsigned run = 0; /* blocks given to s */
+    count_out(class_index, 0 - (size_t)count);
     os_lock(&store->lock);
-    for (unsigned i = 0; i < count;) {
-        span *s = span_of_given(heap, class_index, blocks[i]);
-        unsigned given = span_give_blocks(s, blocks + i, count - i);
-        if (UNLIKELY(given == 0)) {
-            os_unlock(&store->lock);
-            misuse_block(blocks[i], span_judge(s, blocks[i]));
+    for (unsigned i = 0; i < count; i++, run++) {
+        page_entry *entry = page_map_entry(blocks[i]);
+        if (UNLIKELY(entry->tag != tag))
+            refuse(store, blocks[i]);
+        if (entry->span != id) {
+            if (s != NULL)
+                settle_given(heap, store, s, run);
+            id = entry->span;
+            s = span_of_id(id);
+            run = 0;
         }
-        settle_given(heap, store, s);
-        i += given;
+        if (UNLIKELY(!span_mark_free(s, class, blocks[i])))
+            refuse(store, blocks[i]);
     }
+    if (s != NULL)
+        settle_given(heap, store, s, run);
     store->blocks_out -= count;
     os_unlock(&store->lock);
     store_purge_excess(heap);

@@ -12,15 +12,7 @@ ptrdiff_t section_area OWN_LINE;
 
 static os_mutex threads_lock OWN_LINE;
 static thread *threads;
-
-/* Before any thread has a cache. */
-void threads_start(void)
-{
-    const char *own = (const char *)&this_thread;
-    /* In a register first: gcc would subtract straight from the GOT, which ld can't turn into what a static program needs. */
-    __asm__("" : "+r"(own));
-    section_area = (char *)__builtin_thread_pointer() + os_rseq_offset - own;
-}
+static bool threads_are_watched;
 
 /* --- a thread's own ------------------------------------------------------------------------------------------- */
 
@@ -75,10 +67,21 @@ static void thread_ended(void)
     dissolve(t);
 }
 
+/* Before any thread has a cache. */
+void threads_start(void)
+{
+    const char *own = (const char *)&this_thread;
+    /* In a register first: gcc would subtract straight from the GOT, which ld can't turn into what a static program needs. */
+    __asm__("" : "+r"(own));
+    threads_are_watched = os_threads_start(thread_ended);
+    section_area = (char *)__builtin_thread_pointer() + os_rseq_offset - own;
+}
+
 static thread *thread_start(void)
 {
     start_once();
-    if (this_thread.ended)
+    /* Where nobody tells of its end, a thread has no caches that would be lost with it. */
+    if (this_thread.ended || !threads_are_watched)
         return NULL;
     thread *t = table_take(sizeof *t);
     if (t == NULL)
@@ -87,15 +90,20 @@ static thread *thread_start(void)
     t->self = pthread_self();
     t->current = &root_heap;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
+    static bool forks_are_watched;
     os_lock(&threads_lock);
+    bool watch = threads != NULL && !forks_are_watched;
+    forks_are_watched |= watch;
     t->next = threads;
     if (threads != NULL)
         threads->prev = t;
     threads = t;
     os_unlock(&threads_lock);
     this_thread.thread = t;
-    /* Last, since it may allocate. */
-    os_thread_watch(thread_ended);
+    /* Last, since these may allocate. */
+    if (watch)
+        watch_forks();
+    os_thread_watch();
     return t;
 }
 

@@ -65,6 +65,9 @@ typedef struct os_mutex {
 
 void os_lock(os_mutex *mutex);
 void os_unlock(os_mutex *mutex);
+/* Around fork: the calling thread has locked every lock, and locking and unlocking mean nothing to it until it says that
+ * it no longer has. */
+void os_hold_all(bool held);
 
 /* Every thread of the process passes a full memory barrier before this returns, and one inside a restartable sequence
  * starts it again. False if the kernel can't. */
@@ -76,8 +79,10 @@ void os_restart_end(void);
 extern ptrdiff_t os_rseq_offset;
 /* Lets other threads run for about this long. */
 void os_pause(unsigned microseconds);
-/* Calls at_end on each thread that called os_thread_watch, when the thread ends. */
-void os_thread_watch(void (*at_end)(void));
+/* Once, at start: at_end is to be called on each thread that calls os_thread_watch, when the thread ends. False if
+ * libc has no more thread-specific keys. */
+bool os_threads_start(void (*at_end)(void));
+void os_thread_watch(void);
 
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <ration/base.h>
@@ -21,19 +22,19 @@ static void say(const char *what)
     os_say(line, (size_t)length);
 }
 
-/* Whether malloc, as the program's libraries see it, is somebody else's; another Ration linked into the program is not
- * worth a word. */
+/* Whether malloc, as the program's libraries see it, is somebody else's: what strdup gives is then not ours. Another
+ * Ration linked into the program is not worth a word. */
 static void tell_who_serves(void)
 {
-    if (dlsym == NULL)
+    char *probe = strdup("");
+    bool ours = probe == NULL || rn_heap_of(probe) != NULL;
+    if (ours)
+        rn_free(probe);
+    if (ours || dlsym == NULL || dlsym(RTLD_DEFAULT, "rn_version") != (void *)rn_version)
         return;
-    if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL) {
+    if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL)
         say("this program was built with AddressSanitizer, which brings its own malloc; Ration serves nothing");
-        return;
-    }
-    void *malloc_seen = dlsym(RTLD_DEFAULT, "malloc");
-    void *ration_seen = dlsym(RTLD_DEFAULT, "rn_version");
-    if (malloc_seen != (void *)malloc && ration_seen == (void *)rn_version)
+    else
         say("this program brings its own malloc; Ration serves nothing");
 }
 

@@ -121,26 +121,32 @@ static bool is_resident(const span *s, unsigned index)
     return (s->purged & pages_under(from, from + class_of(s)->size)) == 0;
 }
 
+/* The bits of a word whose blocks lie on committed pages. */
+static uint64_t resident_bits(const span *s, unsigned word)
+{
+    uint64_t resident = 0;
+    for (uint64_t left = s->free_blocks[word]; left != 0; left &= left - 1)
+        if (is_resident(s, word * 64 + (unsigned)__builtin_ctzl(left)))
+            resident |= left & -left;
+    return resident;
+}
+
 /* Takes from one word of bits. Returns how many. */
-static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want, bool some_purged)
+static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want)
 {
     size_t size = class_of(s)->size;
-    uint64_t bits = s->free_blocks[word], left = bits;
+    uint64_t resident = s->purged == 0 ? s->free_blocks[word] : resident_bits(s, word);
+    uint64_t left = resident;
     char *block = (char *)s->start + word * 64 * size;
     unsigned taken = 0;
-    if (bits == ~0ull && want >= 64 && !some_purged) {
+    if (left == ~0ull && want >= 64) {
         for (; taken < 64; taken++, block += size)
             out[taken] = block;
         left = 0;
     }
-    for (; left != 0 && bits != 0 && taken < want; bits &= bits - 1) {
-        unsigned index = (unsigned)__builtin_ctzl(bits);
-        if (some_purged && !is_resident(s, word * 64 + index))
-            continue;
-        left &= ~(1ull << index);
-        out[taken++] = block + index * size;
-    }
-    s->free_blocks[word] = left;
+    for (; left != 0 && taken < want; left &= left - 1)
+        out[taken++] = block + (unsigned)__builtin_ctzl(left) * size;
+    s->free_blocks[word] ^= resident ^ left;
     return taken;
 }
 
@@ -149,58 +155,22 @@ unsigned span_take_blocks(span *s, void **out, unsigned want)
     unsigned taken = 0, words = (s->carved + 63u) / 64;
     for (unsigned word = 0; word < words && taken < want; word++)
         if (s->free_blocks[word] != 0)
-            taken += take_from_word(s, word, out + taken, want - taken, s->purged != 0);
+            taken += take_from_word(s, word, out + taken, want - taken);
     s->free = (uint16_t)(s->free - taken);
     return taken;
 }
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
 
-/* The index of the block that starts at an address; capacity or more where none does. */
-static inline unsigned index_of(const size_class *class, uintptr_t offset)
-{
-    unsigned index = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
-    return LIKELY(index * class->size == offset) ? index : UINT16_MAX;
-}
-
 span_verdict span_judge(const span *s, const void *block)
 {
     uintptr_t offset = (uintptr_t)block - s->start;
-    unsigned index = offset < (size_t)s->granules << GRANULE_SHIFT ? index_of(class_of(s), offset) : UINT16_MAX;
-    if (index == UINT16_MAX)
+    unsigned index = span_index(class_of(s), offset);
+    if (offset >= (size_t)s->granules << GRANULE_SHIFT || index == SPAN_NOT_A_BLOCK)
         return SPAN_BLOCK_INTERIOR;
     if (index >= s->carved)
         return SPAN_BLOCK_UNUSED;
     return (s->free_blocks[index / 64] >> index % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
-}
-
-/* Neighbours tend to be given together: bits are gathered while they fall into one word. */
-unsigned span_give_blocks(span *s, void *const *blocks, unsigned count)
-{
-    const size_class *class = class_of(s);
-    uintptr_t start = s->start, size = (uintptr_t)s->granules << GRANULE_SHIFT;
-    unsigned carved = s->carved, word = 0, given = 0;
-    uint64_t bits = s->free_blocks[0];
-    for (; given < count; given++) {
-        uintptr_t offset = (uintptr_t)blocks[given] - start;
-        if (offset >= size)
-            break;
-        unsigned index = index_of(class, offset);
-        if (UNLIKELY(index >= carved))
-            break;
-        if (index / 64 != word) {
-            s->free_blocks[word] = bits;
-            word = index / 64;
-            bits = s->free_blocks[word];
-        }
-        uint64_t bit = 1ull << index % 64;
-        if (UNLIKELY((bits & bit) != 0))
-            break;
-        bits |= bit;
-    }
-    s->free_blocks[word] = bits;
-    s->free = (uint16_t)(s->free + given);
-    return given;
 }
 
 /* --- purging -------------------------------------------------------------------------------------------------- */

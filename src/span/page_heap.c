@@ -156,10 +156,16 @@ static uint32_t free_tag(unsigned pages)
     return pages << TAG_HEAP_SHIFT | TAG_FREE;
 }
 
+static void name_end(uintptr_t address, uint32_t id)
+{
+    page_entry *entry = entry_at(address);
+    set_entry(entry, entry->tag == 0 ? free_tag(0) : entry->tag, id);
+}
+
 static void name_ends(const span *free)
 {
-    entry_at(free->start)->span = free->id;
-    entry_at(free->start + ((size_t)free->granules - 1) * GRANULE)->span = free->id;
+    name_end(free->start, free->id);
+    name_end(free->start + ((size_t)free->granules - 1) * GRANULE, free->id);
 }
 
 /* The free span that owns the granule at address, if that is the first or last of one. */
@@ -258,8 +264,7 @@ static span *open_step(size_t size)
         span_descriptor_give(fresh);
         return NULL;
     }
-    for (uintptr_t address = heap.open; address < heap.open + size; address += GRANULE)
-        set_entry(entry_at(address), free_tag(0), 0);
+    /* Entries that were never set serve for clean granules as they are; insert_free names the ends. */
     fresh->start = heap.open;
     fresh->granules = (uint32_t)(size >> GRANULE_SHIFT);
     fresh->dirty_pages = 0;

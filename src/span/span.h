@@ -182,9 +182,26 @@ typedef enum span_verdict {
     SPAN_BLOCK_UNUSED,   /* never handed out */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
-/* Marks blocks free, as many from the first on as lie in the span and have nothing wrong with them. Returns how many:
- * 0 where the first is wrong. */
-unsigned span_give_blocks(span *, void *const *blocks, unsigned count);
+
+enum { SPAN_NOT_A_BLOCK = UINT16_MAX };
+
+/* The index of the block that starts at an offset into a span; SPAN_NOT_A_BLOCK where none does. */
+static inline unsigned span_index(const size_class *class, uintptr_t offset)
+{
+    unsigned index = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
+    return LIKELY(index * class->size == (uint32_t)offset) ? index : SPAN_NOT_A_BLOCK;
+}
+
+/* Marks a block of this span's granules free, but for the count in free. False if span_judge finds fault with it. */
+static inline bool span_mark_free(span *s, const size_class *class, const void *block)
+{
+    unsigned index = span_index(class, (uintptr_t)block - s->start);
+    if (UNLIKELY(index >= s->carved))
+        return false;
+    uint64_t *word = &s->free_blocks[index / 64], bit = 1ull << index % 64, before = *word;
+    *word = before | bit;
+    return LIKELY((before & bit) == 0);
+}
 
 /* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */
 size_t span_purge(span *);

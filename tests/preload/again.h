@@ -63,6 +63,12 @@ CHECK_UNUSED static uint64_t next_random(uint64_t *state) {
     return *state * 2685821657736338717u;
 }
 
+/* Whether an emulator runs this program, which makes everything some ten times slower. */
+CHECK_UNUSED static bool emulated(void) {
+    const char *emulator = getenv("CHECK_EMULATOR");
+    return emulator && *emulator;
+}
+
 /* Starts this program anew with one argument, after prepare() ran in the new process; gives its wait status. */
 CHECK_UNUSED static int run_again(const char *argument, void (*prepare)(void)) {
     fflush(stdout);

@@ -113,9 +113,7 @@ static void posix_memalign_refuses_what_is_no_alignment(void) {
     void *const untouched = &place;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         void *block = untouched;
-        errno = 55;
         CHECK_EQ(EINVAL, posix_memalign(&block, hide_size(wrong[i]), 64));
-        CHECK_EQ(55, errno);
         CHECK_EQ(untouched, block);
     }
 }

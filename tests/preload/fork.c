@@ -107,6 +107,10 @@ static void *fork_again_and_again(void *seed) {
 }
 
 static void ten_thousand_forks_amid_allocating_threads(void) {
+    if (emulated()) {
+        skip("the emulator can't fork amid threads");
+        return;
+    }
     pthread_t allocators[ALLOCATORS], forkers[FORKERS];
     alarm(SECONDS);
     fflush(stdout);

@@ -166,6 +166,10 @@ static void *work(void *argument) {
 
 static worker workers[THREADS];
 
+static size_t operations_here(void) {
+    return emulated() ? OPERATIONS / 20 : OPERATIONS;
+}
+
 static void seed_from_environment(void) {
     const char *given = getenv("CHECK_SEED");
     first_seed = given ? strtoull(given, NULL, 10) : 20240229;
@@ -194,18 +198,18 @@ static void run_threads(size_t threads, size_t operations, int generations) {
 static void one_thread_follows_the_model(void) {
     seed_from_environment();
     workers[0].random = first_seed * 2 + 1;
-    workers[0].operations = OPERATIONS;
+    workers[0].operations = operations_here();
     work(&workers[0]);
     for (size_t slot = 0; slot < SLOTS; slot++)
         give_back(&workers[0].slots[slot]);
 }
 
 static void many_threads_follow_the_model(void) {
-    run_threads(THREADS, OPERATIONS, 1);
+    run_threads(THREADS, operations_here(), 1);
 }
 
 static void threads_that_come_and_go_follow_the_model(void) {
-    run_threads(3, OPERATIONS / 4, 100);
+    run_threads(3, operations_here() / 4, 100);
 }
 
 TESTS(TEST(one_thread_follows_the_model), TEST(many_threads_follow_the_model),

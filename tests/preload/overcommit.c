@@ -65,7 +65,9 @@ static int strict_work(void) {
     long full = committed_kib();
     for (size_t i = 0; i < BLOCKS; i++)
         free(blocks[i]);
+#ifdef __GLIBC__
     malloc_trim(0);
+#endif
     long after = committed_kib();
     long wanted = (long)BLOCKS * SIZE / 1024;
     printf("committed %ld KiB for %ld, %ld of them kept\n", full - before, wanted, after - before);

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "again.h"
 
-#include <linux/audit.h>
+#if __has_include(<linux/filter.h>)
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -230,3 +230,10 @@ static void each_may_fail_under_threads(void) {
 TESTS(TEST(few_system_calls_are_enough), TEST(few_system_calls_are_enough_for_threads),
       TEST(each_may_fail_for_want_of_memory), TEST(each_may_be_forbidden), TEST(all_may_fail),
       TEST(each_may_fail_under_threads))
+#else
+static void the_kernels_headers_are_missing(void) {
+    skip("no linux/filter.h for this compiler");
+}
+
+TESTS(TEST(the_kernels_headers_are_missing))
+#endif

@@ -80,8 +80,8 @@ static void malloc_trim_gives_memory_back(void) {
     int trimmed = malloc_trim(0);
     CHECK(trimmed == 0 || trimmed == 1);
     size_t after = resident_pages();
-    if (empty == 0)
-        skip("no /proc");
+    if (empty == 0 || emulated())
+        skip("can't see how much is resident");
     else
         CHECK(full > empty && after * page < empty * page + (size_t)BLOCKS * SIZE / 10);
     CHECK(malloc_trim((size_t)1 << 40) >= 0);

@@ -93,11 +93,6 @@ static void check_exit(int status) {
         CHECK_EQ(0, WEXITSTATUS(status));
 }
 
-static bool emulated(void) {
-    const char *emulator = getenv("CHECK_EMULATOR");
-    return emulator && *emulator;
-}
-
 static void almost_all_of_a_limited_address_space_can_be_had(void) {
     if (emulated())
         skip("the emulator lives in the same address space");

@@ -28,13 +28,15 @@ static void at_most_one_part_in_9_is_slack_above_256(void) {
         CHECK((size_classes[i + 1].size - size_classes[i].size) * 9 <= size_classes[i + 1].size);
 }
 
-static void the_reciprocal_is_exact_for_every_offset_of_every_span(void) {
+/* The offset just before a block may give the block's own index: it must only never pass for a start. */
+static void the_reciprocal_tells_the_start_of_every_block_from_every_other_offset(void) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
         const size_class *class = &size_classes[i];
-        uint32_t end = (uint32_t)class->granules << GRANULE_SHIFT;
+        uint32_t end = (uint32_t) class->granules << GRANULE_SHIFT;
         for (uint32_t offset = 0; offset < end; offset++) {
             uint32_t index = (uint32_t)((uint64_t)offset * class->reciprocal >> 32);
-            if (index != offset / class->size) {
+            bool is_start = offset % class->size == 0;
+            if ((index * class->size == offset) != is_start || (is_start && index != offset / class->size)) {
                 check_fail(__FILE__, __LINE__, "class of %u, offset %u: expected block %u, got %u", class->size, offset,
                            offset / class->size, index);
                 break;
@@ -73,6 +75,7 @@ static void a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple(void
 }
 
 TESTS(TEST(every_size_has_the_smallest_class_that_holds_it), TEST(classes_ascend_in_steps_of_16_at_least),
-      TEST(at_most_one_part_in_9_is_slack_above_256), TEST(the_reciprocal_is_exact_for_every_offset_of_every_span),
+      TEST(at_most_one_part_in_9_is_slack_above_256),
+      TEST(the_reciprocal_tells_the_start_of_every_block_from_every_other_offset),
       TEST(a_span_holds_its_blocks_and_no_more), TEST(every_power_of_two_is_a_class),
       TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))

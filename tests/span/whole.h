@@ -71,7 +71,9 @@ CHECK_UNUSED static whole whole_look(void) {
         }
         uint32_t tag = whole_entry(address).tag;
         bool is_free = (tag & 0xff) == TAG_FREE;
-        size_t granules = tag == 0 ? 1 : is_free ? whole_look_free(address, &sum, after_free) : whole_look_used(address, &sum);
+        size_t granules = tag == 0  ? 1
+                          : is_free ? whole_look_free(address, &sum, after_free)
+                                    : whole_look_used(address, &sum);
         address += granules * GRANULE;
         after_free = is_free;
     }

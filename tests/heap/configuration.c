@@ -1,0 +1,62 @@
+/* configuration.c: the RATION_ variables: a value that can't be understood is one line, and otherwise as if not there.
+ *
+ * The library reads them at its first use; so this program leaves that to processes of their own. */
+#include "check.h"
+
+#include <ration/ration.h>
+
+/* What a process with the variable set says on its descriptor 2 by its first allocation. */
+static const char *said_with(const char *variable, const char *value) {
+    static char text[4096];
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[1]);
+        setenv(variable, value, 1);
+        rn_free(rn_malloc(100));
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t length = 0;
+    ssize_t got;
+    while ((got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t)got;
+    text[length] = '\0';
+    close(ends[0]);
+    int status;
+    waitpid(child, &status, 0);
+    CHECK_EQ(0, status);
+    return text;
+}
+
+static void right_values_are_taken_in_silence(void) {
+    CHECK_TEXT("", said_with("RATION_HARDEN", "0"));
+    CHECK_TEXT("", said_with("RATION_HARDEN", "1"));
+    CHECK_TEXT("", said_with("RATION_STATS", "some-file"));
+    CHECK_TEXT("", said_with("RATION_HARDENED", "what"));
+}
+
+static void a_wrong_value_is_named_with_what_is_taken(void) {
+    CHECK_TEXT("ration: RATION_HARDEN=yes: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", "yes"));
+    CHECK_TEXT("ration: RATION_HARDEN=: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", ""));
+    CHECK_TEXT("ration: RATION_HARDEN=11: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", "11"));
+    CHECK_TEXT("ration: RATION_STATS=: RATION_STATS takes the name of a file, of at most 511 bytes; ignored\n",
+               said_with("RATION_STATS", ""));
+}
+
+static void a_value_too_long_to_print_is_still_one_line(void) {
+    char value[2000];
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    const char *line = said_with("RATION_HARDEN", value);
+    size_t length = strlen(line);
+    CHECK(strncmp(line, "ration: RATION_HARDEN=xxx", 25) == 0);
+    CHECK(length > 0 && strchr(line, '\n') == line + length - 1);
+}
+
+TESTS(TEST(right_values_are_taken_in_silence), TEST(a_wrong_value_is_named_with_what_is_taken),
+      TEST(a_value_too_long_to_print_is_still_one_line))

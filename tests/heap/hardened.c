@@ -1,0 +1,221 @@
+/* hardened.c: RATION_HARDEN=1: the same mistakes at once, and those that the default can't see; and what must still
+ * work: heaps that are destroyed, forks, many threads.
+ *
+ * The library reads the variable at its first use, which comes after the constructor here. */
+#include "check.h"
+
+#include <pthread.h>
+#include <ration/ration.h>
+#include <sys/mman.h>
+
+__attribute__((constructor)) static void harden(void) {
+    setenv("RATION_HARDEN", "1", 1);
+}
+
+static void *hide(void *pointer) {
+    __asm__ volatile("" : "+r"(pointer)::"memory");
+    return pointer;
+}
+
+/* --- what is stopped -------------------------------------------------------------------------------------------- */
+
+static void a_double_free_is_seen_at_once(void) {
+    void *block = rn_malloc(100), *other = rn_malloc(100);
+    rn_free(block);
+    rn_free(other);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): double free", rn_free(hide(block)));
+}
+
+static void an_address_inside_a_block_is_seen_at_once(void) {
+    char *block = rn_malloc(100);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): free of an address inside a block",
+                 rn_free(hide(block + 16)));
+    rn_free(block);
+}
+
+static void free_overflown(size_t size, size_t by) {
+    char *block = hide(rn_malloc(size));
+    block[size - 1 + by] = (char)(block[size - 1 + by] + 1);
+    rn_free(block);
+}
+
+static void an_overflow_by_a_byte_is_seen_when_the_block_is_freed(void) {
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 free_overflown(100, 1));
+    CHECK_ABORTS("ration: %p (32-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 free_overflown(24, 1));
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 free_overflown(100, 8));
+    CHECK_ABORTS("ration: %p (110592-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 free_overflown(100000, 1));
+}
+
+static void write_after_free(size_t size) {
+    char *block = hide(rn_malloc(size));
+    rn_free(block);
+    block[size / 64] = 1;
+    for (int i = 0; i < 1000; i++)
+        rn_free(hide(rn_malloc(size)));
+    rn_heap_trim(rn_heap_root());
+}
+
+static void a_write_after_free_is_seen_on_reuse(void) {
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): written to after it was freed", write_after_free(100));
+    CHECK_ABORTS("ration: %p (1152-byte class, heap \"root\"): written to after it was freed", write_after_free(1100));
+}
+
+static void a_large_block_freed_twice_is_seen_at_once(void) {
+    void *block = rn_malloc(100000);
+    rn_free(block);
+    CHECK_ABORTS("ration: %p (110592-byte class, heap \"root\"): double free", rn_free(hide(block)));
+}
+
+static void a_freed_block_has_no_size(void) {
+    void *block = rn_malloc(100);
+    rn_free(block);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of a block after it was freed",
+                 (void)rn_usable_size(hide(block)));
+}
+
+static bool can_touch(const volatile void *address) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    bool can = write(ends[1], (const void *)address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
+/* qemu-user says yes to advice that it does not know. */
+static bool guards_can_be_seen(void) {
+    const char *emulator = getenv("CHECK_EMULATOR");
+    return emulator == NULL || *emulator == '\0';
+}
+
+static void a_large_block_lies_between_guards(void) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *block = rn_malloc(32 * page);
+    REQUIRE(block != NULL);
+    memset(block, 1, 32 * page);
+    if (guards_can_be_seen()) {
+        CHECK(!can_touch(block - 1));
+        CHECK(!can_touch(block + 32 * page));
+    }
+    rn_free(block);
+    if (guards_can_be_seen())
+        CHECK(!can_touch(block));
+}
+
+/* --- what goes on working --------------------------------------------------------------------------------------- */
+
+static void a_block_may_be_used_to_its_last_byte(void) {
+    for (size_t size = 0; size < 200000; size += 1 + size / 7) {
+        unsigned char *block = rn_malloc(size);
+        REQUIRE(block != NULL);
+        CHECK_EQ(size, rn_usable_size(block));
+        memset(block, 0xff, size);
+        block = rn_realloc(block, size + 1);
+        REQUIRE(block != NULL);
+        block[size] = 0xff;
+        rn_free(block);
+    }
+}
+
+static void aligned_blocks_are_aligned(void) {
+    for (size_t align = 1; align <= 1 << 22; align *= 2) {
+        for (size_t size = 1; size < 100000; size *= 9) {
+            unsigned char *block = rn_aligned_alloc(align, size);
+            REQUIRE(block != NULL);
+            CHECK_EQ(0u, (uintptr_t)block & (align - 1));
+            memset(block, 1, size);
+            rn_free(block);
+        }
+    }
+}
+
+static void calloc_gives_zeros(void) {
+    for (size_t size = 1; size < 1 << 20; size *= 3) {
+        for (int round = 0; round < 20; round++) {
+            unsigned char *block = rn_calloc(1, size);
+            REQUIRE(block != NULL);
+            for (size_t i = 0; i < size; i++)
+                REQUIRE(block[i] == 0);
+            memset(block, 1, size);
+            rn_free(block);
+        }
+    }
+}
+
+static void use_memory_again(void) {
+    static char *blocks[2000];
+    for (size_t i = 0; i < 2000; i++) {
+        blocks[i] = rn_malloc(5000);
+        REQUIRE(blocks[i] != NULL);
+        memset(blocks[i], 1, 5000);
+    }
+    for (size_t i = 0; i < 2000; i++)
+        rn_free(blocks[i]);
+}
+
+static void destroy_a_heap_with_large_blocks(void) {
+    for (int round = 0; round < 4; round++) {
+        rn_heap *heap = rn_heap_new(NULL, "large", 0);
+        REQUIRE(heap != NULL);
+        for (int i = 0; i < 8; i++)
+            REQUIRE(rn_heap_malloc(heap, 1 << 20) != NULL);
+        rn_free(rn_heap_malloc(heap, 1 << 20));
+        rn_heap_destroy(heap);
+    }
+    use_memory_again();
+}
+
+/* Whether a process that runs the function ends well within the seconds. */
+static bool ends_well(void (*function)(void), unsigned seconds) {
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        alarm(seconds);
+        function();
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status == 0;
+}
+
+static void memory_of_a_destroyed_heap_can_be_used_again(void) {
+    CHECK(ends_well(destroy_a_heap_with_large_blocks, 20));
+}
+
+static bool stop;
+
+static void *free_large_blocks(void *unused) {
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+        rn_free(rn_malloc(1 << 20));
+    return unused;
+}
+
+static void use_a_large_block(void) {
+    rn_free(rn_malloc(1 << 20));
+}
+
+static void fork_while_large_blocks_are_freed(void) {
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, free_large_blocks, NULL) == 0);
+    for (int i = 0; i < 50; i++)
+        if (!ends_well(use_a_large_block, 2))
+            _exit(1);
+    _exit(0);
+}
+
+static void a_child_forked_while_large_blocks_are_freed_goes_on(void) {
+    CHECK(ends_well(fork_while_large_blocks_are_freed, 20));
+}
+
+TESTS(TEST(a_double_free_is_seen_at_once), TEST(an_address_inside_a_block_is_seen_at_once),
+      TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed), TEST(a_write_after_free_is_seen_on_reuse),
+      TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_freed_block_has_no_size),
+      TEST(a_large_block_lies_between_guards), TEST(a_block_may_be_used_to_its_last_byte),
+      TEST(aligned_blocks_are_aligned), TEST(calloc_gives_zeros), TEST(memory_of_a_destroyed_heap_can_be_used_again),
+      TEST(a_child_forked_while_large_blocks_are_freed_goes_on))

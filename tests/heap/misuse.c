@@ -1,0 +1,137 @@
+/* misuse.c: each mistake ends the process with its line, at the latest when the block leaves the thread's cache.
+ *
+ * What the program does after the mistake (trim) brings that moment about. */
+#include "check.h"
+
+#include <pthread.h>
+#include <ration/ration.h>
+
+static void *hide(void *pointer) {
+    __asm__ volatile("" : "+r"(pointer)::"memory");
+    return pointer;
+}
+
+static void free_and_flush(void *block) {
+    rn_free(hide(block));
+    rn_heap_trim(rn_heap_root());
+}
+
+static void a_block_freed_twice_in_a_row_is_seen_at_once(void) {
+    void *block = rn_malloc(100);
+    void *kept = rn_malloc(100);
+    rn_free(block);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): double free", rn_free(hide(block)));
+    rn_free(kept);
+}
+
+static void a_block_freed_twice_later_is_seen_when_it_is_flushed(void) {
+    void *block = rn_malloc(100), *other = rn_malloc(100), *kept = rn_malloc(100);
+    rn_free(block);
+    rn_free(other);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): double free", free_and_flush(block));
+    rn_free(kept);
+}
+
+static void an_address_inside_a_block_is_seen(void) {
+    char *block = rn_malloc(100);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): free of an address inside a block",
+                 free_and_flush(block + 16));
+    rn_free(block);
+}
+
+static void an_address_inside_a_large_block_is_seen_at_once(void) {
+    char *block = rn_malloc(100000);
+    CHECK_ABORTS("ration: %p (102400-byte class, heap \"root\"): free of an address inside a block",
+                 rn_free(hide(block + 4096)));
+    rn_free(block);
+}
+
+static void a_block_never_handed_out_is_seen(void) {
+    char *block = rn_malloc(1000);
+    CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): free of an address that was never handed out",
+                 free_and_flush(block + 1024 * 60));
+    rn_free(block);
+}
+
+static void a_foreign_address_is_seen_at_once(void) {
+    static long not_a_block;
+    CHECK_ABORTS("ration: %p: free of an address that is not Ration's", rn_free(hide(&not_a_block)));
+}
+
+static void a_large_block_freed_twice_is_seen_at_once(void) {
+    void *block = rn_malloc(100000);
+    rn_free(block);
+    CHECK_ABORTS("ration: %p: double free, or free of an address that was never handed out", rn_free(hide(block)));
+}
+
+static void a_foreign_address_has_no_usable_size(void) {
+    static long not_a_block;
+    CHECK_ABORTS("ration: %p: not a block of Ration's", (void)rn_usable_size(hide(&not_a_block)));
+}
+
+static void a_freed_large_block_can_not_be_resized(void) {
+    void *block = rn_malloc(100000);
+    rn_free(block);
+    CHECK_ABORTS("ration: %p: use of a block after it was freed", (void)!rn_realloc(hide(block), 10));
+}
+
+static void the_line_names_the_heap(void) {
+    rn_heap *heap = rn_heap_new(NULL, "a name of more than thirty-one bytes", 0);
+    REQUIRE(heap != NULL);
+    void *block = rn_heap_malloc(heap, 50000);
+    CHECK_ABORTS("ration: %p (53248-byte class, heap \"a name of more than thirty-one \"): free of an address inside a "
+                 "block",
+                 free_and_flush((char *)block + 1));
+    rn_heap_destroy(heap);
+}
+
+static void *free_twice_and_end(void *block) {
+    void *other = rn_malloc(100);
+    rn_free(block);
+    rn_free(other);
+    rn_free(hide(block));
+    return NULL;
+}
+
+static void end_a_thread_that_freed_twice(void) {
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, free_twice_and_end, rn_malloc(100)) == 0);
+    pthread_join(thread, NULL);
+}
+
+static void a_double_free_is_seen_when_its_thread_ends(void) {
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): double free", end_a_thread_that_freed_twice());
+}
+
+static void the_root_can_not_be_destroyed(void) {
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of the root", rn_heap_destroy(rn_heap_root()));
+}
+
+static void push_too_deep(void) {
+    for (int i = 0; i < 65; i++)
+        rn_heap_push(rn_heap_root());
+}
+
+static void a_push_too_deep_is_seen(void) {
+    CHECK_ABORTS("ration: %p: rn_heap_push nested too deep", push_too_deep());
+}
+
+/* How libc prints a null pointer. */
+#if defined(__GLIBC__)
+#define NULL_TEXT "(nil)"
+#else
+#define NULL_TEXT "0"
+#endif
+
+static void a_pop_without_its_push_is_seen(void) {
+    CHECK_ABORTS("ration: " NULL_TEXT ": rn_heap_pop without its push", rn_heap_pop());
+    CHECK_ABORTS("ration: " NULL_TEXT ": rn_heap_pop without its push", rn_heap_pop_to(1));
+}
+
+TESTS(TEST(a_block_freed_twice_in_a_row_is_seen_at_once), TEST(a_block_freed_twice_later_is_seen_when_it_is_flushed),
+      TEST(an_address_inside_a_block_is_seen), TEST(an_address_inside_a_large_block_is_seen_at_once),
+      TEST(a_block_never_handed_out_is_seen), TEST(a_foreign_address_is_seen_at_once),
+      TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
+      TEST(a_freed_large_block_can_not_be_resized), TEST(the_line_names_the_heap),
+      TEST(a_double_free_is_seen_when_its_thread_ends), TEST(the_root_can_not_be_destroyed),
+      TEST(a_push_too_deep_is_seen), TEST(a_pop_without_its_push_is_seen))
