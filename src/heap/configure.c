@@ -27,6 +27,14 @@ static void set_harden(const char *value)
         refuse("RATION_HARDEN", value, "0 or 1");
 }
 
+static void set_names(const char *value)
+{
+    if (strcmp(value, "1") == 0)
+        os.names = true;
+    else if (strcmp(value, "0") != 0)
+        refuse("RATION_NAMES", value, "0 or 1");
+}
+
 static void set_statistics(const char *value)
 {
     size_t length = strlen(value);
@@ -41,6 +49,7 @@ static const struct variable {
     void (*set)(const char *value);
 } variables[] = {
     {"RATION_HARDEN", set_harden},
+    {"RATION_NAMES", set_names},
     {"RATION_STATS", set_statistics},
 };
 
@@ -77,7 +86,10 @@ static void write_statistics(void)
 
 void finish(void)
 {
-    if (hardened && threads_take_over() == 0)
+    /* A signal handler may exit in the middle of anything; what it interrupted is then not fit to be judged. */
+    if (this_thread.inside != 0)
+        return;
+    if (hardened && threads_alone())
         hardened_check_all();
     threads_take_over();
     thread_drain_own();

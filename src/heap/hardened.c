@@ -3,8 +3,7 @@
  * Threads keep the empty cache, so that nothing takes the fast paths. A small block ends in a seal: its size and state,
  * sealed with a secret, its address and its span's turn, so that a stale or forged one does not pass; between what was
  * asked for and the seal lie canary bytes. A freed block is filled with a pattern, waits in its thread's quarantine, and
- * is looked at again when it leaves and when it is handed out; which one of the cached blocks comes out next is drawn by
- * lot. A large block lies between guards, and its pages are gone and guarded for a while after it is freed.
+ * is looked at again when it is handed out; which one of the cached blocks comes out next is drawn by lot. A large block lies between guards, and its pages are gone and guarded for a while after it is freed.
  *
  * Start with hardened_take and hardened_give. */
 #include "hardened.h"
@@ -34,7 +33,7 @@ enum {
     QUARANTINE_BLOCK_MAX = 2048,
 
     FILL = 0xdf,
-    FILL_MAX = 1024, /* of larger blocks, the two ends */
+    FILL_MAX = 256, /* of larger blocks, the two ends */
 };
 
 static uint64_t mix(uint64_t x)
@@ -43,35 +42,46 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 32;
 }
 
+/* What ties a seal to its block and to this use of the span. */
+static uint64_t key_of(const span *s, const void *block)
+{
+    return mix((uintptr_t)block ^ secret ^ (uint64_t)s->turn << 40);
+}
+
 static uint64_t *seal_of(const span *s, const void *block)
 {
     return (uint64_t *)((char *)block + size_classes[s->class_index].size - HARDENED_SEAL);
 }
 
-static uint64_t seal_value(const span *s, const void *block, unsigned content)
+static uint64_t seal_value(uint64_t key, unsigned content)
 {
-    uint64_t key = mix((uintptr_t)block ^ secret) + s->turn;
-    uint64_t proof = mix(key ^ (uint64_t)content << 32) << CONTENT_BITS;
-    return (proof | content) ^ key;
+    uint64_t proof = (key ^ content) * 0xd1342543de82ef95u;
+    return (proof << CONTENT_BITS | content) ^ key;
 }
 
 /* The content of a block's seal, or -1 if it does not hold. */
 static int read_seal(const span *s, const void *block)
 {
-    uint64_t key = mix((uintptr_t)block ^ secret) + s->turn;
-    uint64_t value = *seal_of(s, block);
+    uint64_t key = key_of(s, block), value = *seal_of(s, block);
     unsigned content = (unsigned)(value ^ key) & CONTENT_MASK;
-    return value == seal_value(s, block, content) ? (int)content : -1;
+    return value == seal_value(key, content) ? (int)content : -1;
 }
 
 static void write_seal(const span *s, void *block, unsigned content)
 {
-    *seal_of(s, block) = seal_value(s, block, content);
+    *seal_of(s, block) = seal_value(key_of(s, block), content);
 }
 
 static bool all_are(const unsigned char *bytes, size_t count, unsigned char value)
 {
-    return count == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, count - 1) == 0);
+    uint64_t word, wanted = value * 0x0101010101010101u, wrong = 0;
+    for (; count >= sizeof word; count -= sizeof word, bytes += sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        wrong |= word ^ wanted;
+    }
+    while (count-- > 0)
+        wrong |= *bytes++ ^ value;
+    return wrong == 0;
 }
 
 static unsigned char canary(const void *block)
@@ -147,6 +157,10 @@ static void *take_from(cache *c, unsigned class_index)
         void *last = cache_refill(c, class_index);
         if (last == NULL)
             return NULL;
+        if (c->top[class_index] == c->end[class_index]) {
+            seal_fresh(&last, &last + 1);
+            return last;
+        }
         *c->top[class_index]++ = last;
         seal_fresh(c->top[class_index] - cache_blocks(c, class_index), c->top[class_index]);
     }
@@ -222,7 +236,6 @@ static void *exchange(thread *t, void *block)
 static void release(void *block)
 {
     const span *s = span_of_block(block);
-    check_freed(s, block);
     cache *c = local_cache_for(s->heap);
     if (c == NULL)
         store_give(s->heap, s->class_index, &block, 1);
@@ -331,9 +344,11 @@ static size_t extent(const span *s)
     return (size_t)s->granules << GRANULE_SHIFT;
 }
 
+/* A range that stays guarded is lost rather than handed out. */
 static void give_waiting(span *s)
 {
-    os_unguard((void *)s->start, extent(s));
+    if (!os_unguard((void *)s->start, extent(s)))
+        return;
     page_heap_give(s, s->clean ? (span_pages){0} : span_used_pages(s));
 }
 
@@ -345,6 +360,22 @@ static void check_large(const span *s, const unsigned char *block)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
     if (!all_are(block + s->asked, pages_of(s->asked) - s->asked, canary(block)))
         misuse(block, "the bytes behind the block were overwritten");
+}
+
+void hardened_lock(void)
+{
+    os_lock(&large.lock);
+}
+
+void hardened_unlock(void)
+{
+    os_unlock(&large.lock);
+}
+
+void hardened_release(span *s)
+{
+    if (os_unguard((void *)s->start, extent(s)))
+        page_heap_give(s, span_used_pages(s));
 }
 
 void hardened_give_large(span *s, void *block)

@@ -1,4 +1,4 @@
-/* hardened.h: the checked way in and out, taken in place of caches.h's where RATION_HARDEN=1 was set at start. */
+/* hardened.h: the checked way in and out, taken in place of the ordinary one where RATION_HARDEN=1 was set at start. */
 #ifndef RATION_HEAP_HARDENED_H
 #define RATION_HEAP_HARDENED_H
 
@@ -17,6 +17,11 @@ void *hardened_take(rn_heap *, unsigned class_index, size_t size);
 void *hardened_take_large(rn_heap *, size_t size, size_t align, bool *clean);
 void hardened_give(span *, void *block);
 void hardened_give_large(span *, void *block);
+/* Gives a large block's span to the page heap as it is. */
+void hardened_release(span *);
+/* Around fork: no other thread is giving a large block back. */
+void hardened_lock(void);
+void hardened_unlock(void);
 /* What was asked for. */
 size_t hardened_size(const span *, const void *block);
 

@@ -114,7 +114,8 @@ typedef struct local {
     cache *cache;
     uint64_t no_section; /* where the fast paths announce their section while no rseq area is known */
     uint8_t busy;
-    uint8_t ended; /* the thread's end has begun: no caches any more */
+    uint8_t ended;  /* the thread's end has begun: no caches any more */
+    uint8_t inside; /* how many slow paths it is in: a signal handler may have interrupted one */
     struct thread *thread;
 } local;
 
@@ -160,6 +161,8 @@ void cache_destroy(cache *);
 cache *cache_new(rn_heap *);
 
 void threads_start(void);
+/* Whether no other thread has anything cached. */
+bool threads_alone(void);
 /* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
 void threads_drop_heap(rn_heap *);

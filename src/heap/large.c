@@ -42,7 +42,8 @@ void large_detach(span *s)
 static void give_span(span *s)
 {
     large_detach(s);
-    page_heap_give(s, span_used_pages(s));
+    bool renewed = s->moved && os_renew((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
+    page_heap_give(s, renewed ? (span_pages){0} : span_used_pages(s));
 }
 
 void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean)
@@ -83,6 +84,7 @@ static span *place_to_grow(rn_heap *heap, size_t bytes)
     if (s == NULL)
         return take_span(heap, bytes, 0);
     count_large(heap, -bytes, 0);
+    s->size = bytes; /* what lies behind was never used */
     page_heap_shrink(s, bytes);
     return s;
 }
@@ -94,7 +96,9 @@ static void *move(span *s, size_t bytes)
     if (target == NULL)
         return NULL;
     void *to = (void *)target->start;
-    if (old < MOVE_PAGES_MIN || !os_move((void *)s->start, to, old))
+    if (old >= MOVE_PAGES_MIN && os_move((void *)s->start, to, old))
+        target->moved = 1;
+    else
         memcpy(to, (void *)s->start, old);
     give_span(s);
     return to;

@@ -81,6 +81,7 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean)
     start_once();
     *clean = false;
     void *block = NULL;
+    this_thread.inside++;
     if (LIKELY(size <= PTRDIFF_MAX)) {
         unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
         if (class_index < SIZE_CLASSES_COUNT)
@@ -88,6 +89,7 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean)
         else
             block = hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
     }
+    this_thread.inside--;
     return LIKELY(block != NULL) ? block : denied(heap);
 }
 
@@ -137,10 +139,12 @@ COLD void free_slow(void *block)
     if (kind == TAG_FREE)
         misuse(block, "double free, or free of an address that was never handed out");
     span *s = span_of_id(entry->span);
+    this_thread.inside++;
     if (kind == TAG_LARGE)
         (s->hardened ? hardened_give_large : large_give)(s, block);
     else
         (s->hardened ? hardened_give : give_small)(s, block);
+    this_thread.inside--;
 }
 
 /* --- the rest of the face ------------------------------------------------------------------------------------- */
@@ -210,7 +214,12 @@ size_t rn_usable_size(const void *block)
 
 static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size)
 {
+    int saved = errno;
     void *moved = heap == current_heap() ? rn_malloc(size) : rn_heap_malloc(heap, size);
+    if (moved == NULL && size <= old_size) {
+        errno = saved;
+        return block; /* large enough as it is */
+    }
     if (moved == NULL)
         return NULL;
     memcpy(moved, block, old_size < size ? old_size : size);
@@ -218,10 +227,15 @@ static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size
     return moved;
 }
 
-static void *resize_large(span *s, void *block, size_t size)
+static void check_start(const span *s, const void *block)
 {
-    if ((uintptr_t)block != s->start)
+    uintptr_t offset = (uintptr_t)block - s->start;
+    if (s->state == SPAN_LARGE ? offset != 0 : span_index(&size_classes[s->class_index], offset) == SPAN_NOT_A_BLOCK)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
+}
+
+static void *resize_large(span *s, size_t size)
+{
     void *resized = large_resize(s, size);
     return resized == NULL ? denied(s->heap) : resized;
 }
@@ -237,8 +251,9 @@ void *rn_realloc(void *block, size_t size)
         if (size == old_size)
             return block;
     } else {
+        check_start(s, block);
         if (s->state == SPAN_LARGE && size > SMALL_MAX)
-            return resize_large(s, block, size);
+            return resize_large(s, size);
         if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32))
             return block;
     }

@@ -1,5 +1,5 @@
 /* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
-#include "heap.h"
+#include "hardened.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@ static __thread bool starting __attribute__((tls_model("initial-exec")));
 static void before_fork(void)
 {
     threads_before_fork();
+    hardened_lock();
     heap_tree_lock();
     page_heap_lock();
     os_hold_all(true);
@@ -24,6 +25,7 @@ static void after_fork_in_parent(void)
     os_hold_all(false);
     page_heap_unlock();
     heap_tree_unlock();
+    hardened_unlock();
     threads_after_fork_in_parent();
 }
 
@@ -32,6 +34,7 @@ static void after_fork_in_child(void)
     os_hold_all(false);
     page_heap_unlock();
     heap_tree_unlock();
+    hardened_unlock();
     threads_after_fork_in_child();
 }
 

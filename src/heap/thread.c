@@ -103,8 +103,9 @@ static thread *thread_start(void)
     /* Last, since these may allocate. */
     if (watch)
         watch_forks();
-    os_thread_watch();
-    return t;
+    if (!os_thread_watch())
+        thread_ended();
+    return this_thread.thread;
 }
 
 static void wait_until_restored(void)
@@ -280,6 +281,14 @@ static void let_others_go(void)
 {
     for (thread *t = threads; t != NULL; t = t->next)
         __atomic_store_n(&t->revoked, false, __ATOMIC_RELEASE);
+}
+
+bool threads_alone(void)
+{
+    os_lock(&threads_lock);
+    bool alone = threads == NULL || (threads == this_thread.thread && threads->next == NULL);
+    os_unlock(&threads_lock);
+    return alone;
 }
 
 unsigned threads_take_over(void)

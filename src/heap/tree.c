@@ -1,7 +1,7 @@
 /* tree.c: the tree of heaps: making, charging, reading and destroying them.
  *
  * A charge climbs from a heap to the root; used, peak and denied are of the subtree. Start with heap_charge. */
-#include "heap.h"
+#include "hardened.h"
 
 #include <string.h>
 
@@ -60,8 +60,17 @@ void heap_note_denied(rn_heap *heap)
 
 /* --- a heap's spans ------------------------------------------------------------------------------------------- */
 
+static void name_span(const rn_heap *heap, const span *s)
+{
+    char name[HEAP_NAME_MAX + 8] = "ration: ";
+    memcpy(name + 8, heap->name, HEAP_NAME_MAX);
+    os_name((void *)s->start, (size_t)s->granules << GRANULE_SHIFT, name);
+}
+
 void heap_add_span(rn_heap *heap, span *s)
 {
+    if (UNLIKELY(os.names))
+        name_span(heap, s);
     os_lock(&heap->spans_lock);
     s->newer = NULL;
     s->older = heap->spans;
@@ -176,7 +185,10 @@ void rn_heap_destroy(rn_heap *heap)
     for (span *s = heap->spans, *next; s != NULL; s = next) {
         next = s->older;
         heap_uncharge(heap, span_committed(s));
-        page_heap_give(s, span_used_pages(s));
+        if (s->hardened && s->state == SPAN_LARGE)
+            hardened_release(s);
+        else
+            page_heap_give(s, span_used_pages(s));
     }
     disown(heap);
     table_give(heap, sizeof *heap);

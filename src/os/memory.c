@@ -6,6 +6,7 @@
 #include "os.h"
 #include "syscall.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #ifndef MREMAP_DONTUNMAP
@@ -20,7 +21,8 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-enum { RESERVE_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+/* Without MAP_NORESERVE, so that the kernel refuses at once what it could never give (proc(5), overcommit_memory). */
+enum { PAGES = MAP_PRIVATE | MAP_ANONYMOUS };
 
 static void *map_pages(void *where, size_t size, int protection, int flags)
 {
@@ -33,14 +35,14 @@ static long call_range(long number, const void *start, size_t size, long argumen
     return os_syscall(number, (long)start, (long)size, argument, 0, 0, 0);
 }
 
-void *os_reserve(size_t size, size_t align)
+static void *reserve(size_t size, size_t align)
 {
-    char *start = map_pages(NULL, size, PROT_NONE, RESERVE_FLAGS);
+    char *start = map_pages(NULL, size, PROT_NONE, PAGES);
     if (start == NULL || ((uintptr_t)start & (align - 1)) == 0)
         return start;
     os_release(start, size);
     size_t padded = size + align - os.page_size;
-    if (padded < size || (start = map_pages(NULL, padded, PROT_NONE, RESERVE_FLAGS)) == NULL)
+    if (padded < size || (start = map_pages(NULL, padded, PROT_NONE, PAGES)) == NULL)
         return NULL;
     size_t head = -(uintptr_t)start & (align - 1);
     size_t tail = padded - head - size;
@@ -51,22 +53,39 @@ void *os_reserve(size_t size, size_t align)
     return start + head;
 }
 
+void *os_reserve(size_t size, size_t align)
+{
+    void *start = reserve(size, align);
+    if (start == NULL)
+        return NULL;
+    /* Huge pages would make 2 MiB resident at a touch, and purging would split them again. */
+    call_range(SYS_madvise, start, size, MADV_NOHUGEPAGE);
+    call_range(SYS_madvise, start, size, MADV_DONTDUMP);
+    return start;
+}
+
 bool os_commit(void *start, size_t size)
 {
+    call_range(SYS_madvise, start, size, MADV_DODUMP);
     return call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *os_map(size_t size)
 {
-    return map_pages(NULL, size, PROT_READ | PROT_WRITE, RESERVE_FLAGS);
+    return map_pages(NULL, size, PROT_READ | PROT_WRITE, PAGES);
 }
 
 bool os_purge(void *start, size_t size)
 {
     if (os.strict_overcommit)
-        return map_pages(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED) != NULL;
+        return map_pages(start, size, PROT_NONE, PAGES | MAP_FIXED) != NULL;
     /* MADV_DONTNEED fails on locked pages (mlock(2)); the pages then stay ours, with their contents. */
     return call_range(SYS_madvise, start, size, MADV_DONTNEED) == 0;
+}
+
+bool os_renew(void *start, size_t size)
+{
+    return map_pages(start, size, PROT_READ | PROT_WRITE, PAGES | MAP_FIXED) != NULL;
 }
 
 bool os_release(void *start, size_t size)
@@ -74,23 +93,41 @@ bool os_release(void *start, size_t size)
     return call_range(SYS_munmap, start, size, 0) == 0;
 }
 
+static bool move_pages(void *from, void *to, size_t size)
+{
+    return os_syscall(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+                      (long)to, 0) == (long)to;
+}
+
+/* Whether pages can be moved and purged where they have come to: some emulators then purge nothing. */
+static bool try_moving(void)
+{
+    volatile char *pages = os_map(2 * os.page_size);
+    if (pages == NULL)
+        return false;
+    char *to = (char *)pages + os.page_size;
+    *pages = 1;
+    bool moves = move_pages((char *)pages, to, os.page_size) && *(volatile char *)to == 1 && *pages == 0 &&
+                 os_purge(to, os.page_size) && *(volatile char *)to == 0;
+    os_release((char *)pages, 2 * os.page_size);
+    return moves;
+}
+
 bool os_move(void *from, void *to, size_t size)
 {
+    static int moves; /* 0: not known yet */
     if (os.strict_overcommit)
         return false;
-    long result = os_syscall(SYS_mremap, (long)from, (long)size, (long)size,
-                             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (long)to, 0);
-    return result == (long)to;
+    if (__atomic_load_n(&moves, __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&moves, try_moving() ? 1 : -1, __ATOMIC_RELAXED);
+    return __atomic_load_n(&moves, __ATOMIC_RELAXED) > 0 && move_pages(from, to, size);
 }
 
 void os_name(void *start, size_t size, const char *name)
 {
+    if (!os.names)
+        return;
     os_syscall(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, (long)start, (long)size, (long)name, 0);
-}
-
-void os_dump(void *start, size_t size, bool wanted)
-{
-    call_range(SYS_madvise, start, size, wanted ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
 /* Light guards (madvise(2), Linux 6.13) need no mapping of their own, and drop the pages' contents. */
@@ -102,6 +139,7 @@ bool os_guard(void *start, size_t size)
 
 bool os_unguard(void *start, size_t size)
 {
-    call_range(SYS_madvise, start, size, MADV_GUARD_REMOVE);
-    return call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
+    long removed = call_range(SYS_madvise, start, size, MADV_GUARD_REMOVE);
+    bool none_to_remove = removed == -EINVAL; /* before Linux 6.13 */
+    return (removed == 0 || none_to_remove) && call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
 }

@@ -24,6 +24,7 @@ typedef struct os_facts {
     bool address_limit;     /* RLIMIT_AS is set: reserve in small steps */
     bool membarrier;        /* one thread can make all pass a barrier: caches can be taken over */
     bool restart;           /* … and restart their rseq sections: caches can be used by the fast paths */
+    bool names;             /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
     bool secure;            /* set-uid or the like: the environment is not ours to trust */
 } os_facts;
 
@@ -34,7 +35,7 @@ void os_start(void);
 
 /* --- memory --------------------------------------------------------------------------------------------------- */
 
-/* Address space that can't be touched yet, aligned to align (a power of two, at least a page). NULL if refused. */
+/* Address space that can't be touched yet and is not dumped, aligned to align (a power of two, at least a page). NULL if refused. */
 void *os_reserve(size_t size, size_t align);
 /* Makes reserved pages readable and writable; they read as zero if never used or purged. False if refused. */
 bool os_commit(void *start, size_t size);
@@ -43,15 +44,16 @@ void *os_map(size_t size);
 /* Drops the pages' contents and gives the memory back; the address range stays ours. After it the pages read as zero,
  * but under strict overcommit they must be committed first. False if the system refused: contents are as before. */
 bool os_purge(void *start, size_t size);
+/* The same by a fresh mapping, at once readable and writable: undoes what os_move has done to the range's mapping, which
+ * else would never merge with its neighbours'. False if refused. */
+bool os_renew(void *start, size_t size);
 /* Gives up the address range as well. False if refused: the range is as before. */
 bool os_release(void *start, size_t size);
 /* Moves the pages of [from, from + size) to [to, …), both committed ranges of ours. The old range is left as if
  * purged. False if it can't be done: nothing has changed. */
 bool os_move(void *from, void *to, size_t size);
-/* Shows name in /proc/PID/maps for the range, where the kernel can. */
+/* Shows name in /proc/PID/maps for the range, where the kernel can and os.names asks for it. */
 void os_name(void *start, size_t size, const char *name);
-/* Whether the range goes into core dumps. */
-void os_dump(void *start, size_t size, bool wanted);
 /* Makes the pages trap on access, or ordinary again. False if refused. */
 bool os_guard(void *start, size_t size);
 bool os_unguard(void *start, size_t size);
@@ -80,9 +82,9 @@ extern ptrdiff_t os_rseq_offset;
 /* Lets other threads run for about this long. */
 void os_pause(unsigned microseconds);
 /* Once, at start: at_end is to be called on each thread that calls os_thread_watch, when the thread ends. False if
- * libc has no more thread-specific keys. */
+ * libc has no more thread-specific keys; os_thread_watch, if it has no memory for this one. */
 bool os_threads_start(void (*at_end)(void));
-void os_thread_watch(void);
+bool os_thread_watch(void);
 
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 

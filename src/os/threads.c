@@ -93,7 +93,7 @@ bool os_threads_start(void (*at_end)(void))
     return pthread_key_create(&end_key, thread_ended) == 0;
 }
 
-void os_thread_watch(void)
+bool os_thread_watch(void)
 {
-    pthread_setspecific(end_key, &end_key);
+    return pthread_setspecific(end_key, &end_key) == 0;
 }

@@ -3,13 +3,17 @@
  * What differs in nothing but its name is an alias, so that nothing stands before the fast path: this file takes in
  * heap/malloc.c for that. Where libc's rules are other than rn_'s (realloc to 0 frees, memalign rounds its alignment up,
  * posix_memalign returns its error), libc's hold, since that is what programs were written against. */
-#include "../heap/malloc.c"
+#include "../heap/malloc.c" // NOLINT(bugprone-suspicious-include)
 
 #include <malloc.h>
 #include <stdlib.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#if __has_attribute(copy)
 #define SAME_AS(name) EXPORT __attribute__((alias(#name), copy(name)))
+#else
+#define SAME_AS(name) EXPORT __attribute__((alias(#name)))
+#endif
 
 void *malloc(size_t size) SAME_AS(rn_malloc);
 void *calloc(size_t count, size_t size) SAME_AS(rn_calloc);

@@ -5,12 +5,16 @@
  * NULL (LWG issue 206), which C can't do. */
 #include "../heap/malloc.h"
 
-#include <errno.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 typedef void (*new_handler)(void);
+
+/* Not there in a static program. */
+extern void *dlopen(const char *file, int mode) __attribute__((weak));
+extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
 /* std::get_new_handler and std::__throw_bad_alloc, if the program has a C++ library. */
 extern new_handler get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));
@@ -21,21 +25,43 @@ static void *take(size_t size, size_t align)
     return align == 0 ? rn_malloc(size) : rn_aligned_alloc(align, size);
 }
 
+/* A plug-in may have brought the C++ library with it, after our references were bound. */
+static void *late_symbol(const char *name)
+{
+    void *library = dlopen == NULL ? NULL : dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    return library == NULL ? NULL : dlsym(library, name);
+}
+
+static new_handler current_handler(void)
+{
+    if (get_new_handler != NULL)
+        return get_new_handler();
+    new_handler (*late)(void) = (new_handler(*)(void))late_symbol("_ZSt15get_new_handlerv");
+    return late == NULL ? NULL : late();
+}
+
+static _Noreturn void refuse(void)
+{
+    if (throw_bad_alloc != NULL)
+        throw_bad_alloc();
+    void (*late)(void) = (void (*)(void))late_symbol("_ZSt17__throw_bad_allocv");
+    if (late != NULL)
+        late();
+    abort();
+}
+
 /* Calls the handler until it has made room, or throws, or there is none. */
 static COLD void *take_or_throw(size_t size, size_t align)
 {
     for (;;) {
-        new_handler handler = get_new_handler == NULL ? NULL : get_new_handler();
+        new_handler handler = current_handler();
         if (handler == NULL)
-            break;
+            refuse();
         handler();
         void *block = take(size, align);
         if (block != NULL)
             return block;
     }
-    if (throw_bad_alloc != NULL)
-        throw_bad_alloc();
-    abort();
 }
 
 static inline void *new_or_throw(size_t size, size_t align)

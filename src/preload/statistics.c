@@ -8,6 +8,12 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* Not every libc declares them. */
+int malloc_trim(size_t pad);
+int mallopt(int parameter, int value);
+void malloc_stats(void);
+int malloc_info(int options, FILE *out);
+
 EXPORT int malloc_trim(size_t pad)
 {
     (void)pad;
@@ -21,6 +27,8 @@ EXPORT int mallopt(int parameter, int value)
     (void)value;
     return 1;
 }
+
+#if defined(__GLIBC__) /* whose structures these are */
 
 EXPORT struct mallinfo2 mallinfo2(void)
 {
@@ -54,6 +62,8 @@ EXPORT struct mallinfo mallinfo(void)
         .keepcost = to_int(wide.keepcost),
     };
 }
+
+#endif
 
 EXPORT void malloc_stats(void)
 {

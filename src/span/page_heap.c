@@ -17,6 +17,12 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Spans begin and end at multiples of this. */
+static size_t unit_size(void)
+{
+    return larger(os.page_size, GRANULE);
+}
+
 enum {
     EXACT_BINS = 64,
     BINS = EXACT_BINS + 32, /* from 64 granules on, one for each doubling */
@@ -27,11 +33,16 @@ enum {
 
     DESCRIPTORS = 6, /* the most that one operation takes */
     OWN_REGION_ALIGN = 4 << 20, /* blocks aligned to more than this get a region each */
-    REGION = 1 << 30,           /* address space taken at once where nothing limits it */
+    REGION_MIN = 16 << 20, /* address space taken at once: as much as there is, between these */
+    REGION_MAX = 1 << 30,
+    LIMITED_REGION_MAX = 8 << 20, /* and no more than this where address space is limited */
     REGION_ALIGN = 2 << 20,
     STEP_MIN = 256 << 10, /* made accessible at once; grows with what is reserved, to STEP_MAX */
     STEP_MAX = 64 << 20,
 };
+
+/* What the page map covers, in a count of granules that 32 bits hold. */
+static const size_t SIZE_LIMIT = (size_t)1 << 45;
 
 typedef struct bins {
     span *first[BINS];
@@ -250,7 +261,7 @@ static span *merge_free(span *fresh)
 
 static size_t granules_for(size_t size)
 {
-    size_t unit = os.page_size > GRANULE ? os.page_size : GRANULE;
+    size_t unit = unit_size();
     return ((size + unit - 1) & ~(unit - 1)) >> GRANULE_SHIFT;
 }
 
@@ -260,7 +271,8 @@ static span *open_step(size_t size)
     span *fresh = span_descriptor_take();
     if (fresh == NULL)
         return NULL;
-    if (!os_commit((void *)heap.open, size)) {
+    /* Under strict overcommit what is writable counts, so that is left until a span is taken. */
+    if (!os.strict_overcommit && !os_commit((void *)heap.open, size)) {
         span_descriptor_give(fresh);
         return NULL;
     }
@@ -274,16 +286,23 @@ static span *open_step(size_t size)
 
 static size_t step_size(void)
 {
-    size_t unit = larger(os.page_size, GRANULE);
-    return larger(STEP_MIN, smaller(heap.reserved / 8, STEP_MAX)) & ~(unit - 1);
+    return larger(STEP_MIN, smaller(heap.reserved / 8, STEP_MAX)) & ~(unit_size() - 1);
+}
+
+/* How much address space to take for a span of size bytes. A large one gets exactly its own where address space is
+ * short, so that no remainder is lost beside it. */
+static size_t region_size(size_t size)
+{
+    if (!os.address_limit)
+        return larger(size, larger(REGION_MIN, smaller(heap.reserved, REGION_MAX)) & ~(unit_size() - 1));
+    size_t region = larger(STEP_MIN, smaller(heap.reserved / 8, LIMITED_REGION_MAX)) & ~(unit_size() - 1);
+    return size >= region / 32 ? size : region;
 }
 
 /* Reserves address space for size bytes or, better, much more, and makes it the current region. */
 static bool new_region(size_t size, size_t align)
 {
-    if (size > ((size_t)PAGE_MAP_ROOT << 32))
-        return false;
-    size_t wanted = larger(size, os.address_limit ? step_size() : REGION);
+    size_t wanted = region_size(size);
     if (!os.address_limit && align < REGION_ALIGN)
         align = REGION_ALIGN;
     for (;;) {
@@ -293,6 +312,7 @@ static bool new_region(size_t size, size_t align)
                 os_release((void *)start, wanted);
                 return false;
             }
+            os_name((void *)start, wanted, "ration: spans");
             heap.open = start;
             heap.region_end = start + wanted;
             heap.reserved += wanted;
@@ -302,7 +322,7 @@ static bool new_region(size_t size, size_t align)
             return false;
         wanted = larger(size, granules_for(wanted / 2) << GRANULE_SHIFT);
         if (align == REGION_ALIGN)
-            align = larger(os.page_size, GRANULE);
+            align = unit_size();
     }
 }
 
@@ -322,7 +342,7 @@ static bool grow(size_t size)
     span *before = room == 0 ? NULL : free_neighbour(heap.open - GRANULE);
     size_t missing = size - (before == NULL ? 0 : smaller(size, (size_t)before->granules * GRANULE));
     if (missing > room) {
-        if (!next_region(size, larger(os.page_size, GRANULE)))
+        if (!next_region(size, unit_size()))
             return false;
         missing = size;
         room = heap.region_end - heap.open;
@@ -459,7 +479,7 @@ static span *find_in_own_region(size_t granules, size_t align)
 /* A free span, out of the bins, of exactly so many granules at the alignment. */
 static span *find(size_t granules, size_t align)
 {
-    size_t with_padding = granules + (align >> GRANULE_SHIFT) - 1;
+    size_t with_padding = granules + ((align - unit_size()) >> GRANULE_SHIFT);
     span *fit = best_fit(&heap.dirty, with_padding);
     if (fit == NULL)
         fit = best_fit(&heap.clean, with_padding);
@@ -502,10 +522,10 @@ static void start_blocks(span *fresh, uint8_t class_index)
 
 span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner)
 {
-    if (size > PTRDIFF_MAX || align > PTRDIFF_MAX)
+    if (size > SIZE_LIMIT || align > SIZE_LIMIT)
         return NULL;
     size_t granules = granules_for(size);
-    align = larger(align, larger(GRANULE, os.page_size));
+    align = larger(align, unit_size());
     os_lock(&heap.lock);
     span *found = span_descriptors_ready(DESCRIPTORS) ? find(granules, align) : NULL;
     if (found != NULL && os.strict_overcommit && !os_commit((void *)found->start, granules << GRANULE_SHIFT)) {
@@ -519,7 +539,7 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
         found->size = size;
         found->clean = found->dirty_pages == 0;
         found->next = found->prev = found->older = found->newer = NULL;
-        found->hardened = 0;
+        found->hardened = found->moved = 0;
         found->turn = ++heap.turns;
         if (state == SPAN_SMALL)
             start_blocks(found, (uint8_t)tag);
@@ -614,7 +634,7 @@ void page_heap_shrink(span *used, size_t size)
     size_t granules = granules_for(size);
     size_t old_pages = span_used_pages(used).end;
     os_lock(&heap.lock);
-    bool cut = granules < used->granules && span_descriptors_ready(DESCRIPTORS);
+    bool excess = granules < used->granules, cut = excess && span_descriptors_ready(DESCRIPTORS);
     span *rest = cut ? span_descriptor_take() : NULL;
     if (rest != NULL) {
         rest->start = used->start + granules * GRANULE;
@@ -626,6 +646,8 @@ void page_heap_shrink(span *used, size_t size)
         merge_free(rest);
         purge_excess();
     }
+    if (excess && !cut)
+        used->clean = 0; /* more than size says may hold contents */
     used->size = size;
     os_unlock(&heap.lock);
 }

@@ -1,7 +1,7 @@
 /* regret.c: how much free memory may wait for its next use. The figures are hints: races cost a wrong guess only. */
 #include "span.h"
 
-enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 1 << 30 };
+enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 64 << 20 };
 
 size_t span_live_bytes OWN_LINE;
 

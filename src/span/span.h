@@ -46,6 +46,7 @@ typedef struct span {
     uint8_t bucket; /* small: which list of its class it is in, or SPAN_UNLISTED */
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
+    uint8_t moved;    /* large: pages of another span were moved in */
     uint16_t carved; /* small: blocks whose pages are committed; the rest was never touched */
     uint16_t free;   /* small: bits set in free_blocks */
     uint16_t touched; /* small: pages that were dirty when the span was taken, counted from its start; committed too */

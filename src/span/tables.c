@@ -34,6 +34,7 @@ static void *cut(size_t size)
         char *fresh = page_heap_map_table(chunk);
         if (fresh == NULL)
             return NULL;
+        os_name(fresh, chunk, "ration: tables");
         tables.unused = fresh;
         tables.unused_bytes = chunk;
     }

@@ -44,6 +44,8 @@ DENY(bool, os_purge, (void *start, size_t size), (start, size), false)
 DENY(bool, os_release, (void *start, size_t size), (start, size), false)
 DENY(bool, os_move, (void *from, void *to, size_t size), (from, to, size), false)
 DENY(bool, os_guard, (void *start, size_t size), (start, size), false)
+DENY(bool, os_unguard, (void *start, size_t size), (start, size), false)
+DENY(bool, os_renew, (void *start, size_t size), (start, size), false)
 DENY(bool, os_barrier_everywhere, (void), (), false)
 
 #endif

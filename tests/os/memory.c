@@ -139,6 +139,16 @@ static void moved_pages_take_their_contents_along(void) {
     os_release(start, 4 * 65536);
 }
 
+static void renewed_pages_are_zero_and_can_be_touched(void) {
+    char *start = committed(3 * 65536);
+    memset(start, 7, 3 * 65536);
+    CHECK(os_renew(start + 65536, 65536));
+    CHECK(is_zero(start + 65536, 65536));
+    CHECK(can_write(start + 65536));
+    CHECK(start[65535] == 7 && start[2 * 65536] == 7);
+    os_release(start, 3 * 65536);
+}
+
 static void a_strict_move_changes_nothing(void) {
     char *start = committed(2 * 65536);
     bool was = os.strict_overcommit;
@@ -179,13 +189,11 @@ static void released_pages_are_gone(void) {
     CHECK(!can_read(start));
 }
 
-static void naming_and_dumping_leave_contents_and_errno_alone(void) {
+static void naming_leaves_contents_and_errno_alone(void) {
     char *start = committed(65536);
     memset(start, 7, 65536);
     errno = 0;
     os_name(start, 65536, "ration test");
-    os_dump(start, 65536, false);
-    os_dump(start, 65536, true);
     CHECK_EQ(0, errno);
     CHECK(start[0] == 7 && start[65535] == 7);
     os_release(start, 65536);
@@ -194,6 +202,6 @@ static void naming_and_dumping_leave_contents_and_errno_alone(void) {
 TESTS(TEST(reserved_pages_can_not_be_touched), TEST(a_reservation_is_aligned), TEST(what_can_not_be_had_is_refused),
       TEST(committed_pages_are_zero), TEST(mapped_tables_are_zero_and_writable), TEST(purged_pages_read_as_zero_again),
       TEST(a_strict_purge_must_be_committed_again), TEST(locked_pages_that_can_not_be_purged_keep_their_contents),
-      TEST(moved_pages_take_their_contents_along), TEST(a_strict_move_changes_nothing),
-      TEST(a_guard_traps_until_it_is_taken_away), TEST(released_pages_are_gone),
-      TEST(naming_and_dumping_leave_contents_and_errno_alone))
+      TEST(moved_pages_take_their_contents_along), TEST(renewed_pages_are_zero_and_can_be_touched),
+      TEST(a_strict_move_changes_nothing), TEST(a_guard_traps_until_it_is_taken_away), TEST(released_pages_are_gone),
+      TEST(naming_leaves_contents_and_errno_alone))

@@ -59,23 +59,36 @@ static void note_end(void) {
 }
 
 static void *watch(void *unused) {
-    os_thread_watch(note_end);
-    os_thread_watch(note_end); /* twice is once */
+    CHECK(os_thread_watch());
+    CHECK(os_thread_watch()); /* twice is once */
     return unused;
 }
 
 static void the_end_of_each_watched_thread_is_told_once(void) {
+    REQUIRE(os_threads_start(note_end));
     run(watch);
     CHECK_EQ(THREADS, __atomic_load_n(&ended, __ATOMIC_RELAXED));
 }
 
 static void the_end_is_told_on_the_thread_that_ends(void) {
+    REQUIRE(os_threads_start(note_end));
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, watch, NULL) == 0);
     pthread_join(thread, NULL);
     os_lock(&mutex);
     CHECK(pthread_equal(thread, last_ended));
     os_unlock(&mutex);
+}
+
+static void whoever_holds_all_locks_passes_them(void) {
+    os_lock(&mutex);
+    os_hold_all(true);
+    os_lock(&mutex);
+    os_unlock(&mutex);
+    os_hold_all(false);
+    CHECK_EQ(1u, mutex.state);
+    os_unlock(&mutex);
+    CHECK_EQ(0u, mutex.state);
 }
 
 static bool stop;
@@ -109,6 +122,6 @@ static void threads_may_use_restartable_sequences_where_the_kernel_has_them(void
     run(restart_a_while);
 }
 
-TESTS(TEST(a_lock_lets_one_thread_in), TEST(a_lock_keeps_errno), TEST(the_end_of_each_watched_thread_is_told_once),
-      TEST(the_end_is_told_on_the_thread_that_ends), TEST(a_barrier_passes_threads_that_run),
-      TEST(threads_may_use_restartable_sequences_where_the_kernel_has_them))
+TESTS(TEST(a_lock_lets_one_thread_in), TEST(a_lock_keeps_errno), TEST(whoever_holds_all_locks_passes_them),
+      TEST(the_end_of_each_watched_thread_is_told_once), TEST(the_end_is_told_on_the_thread_that_ends),
+      TEST(a_barrier_passes_threads_that_run), TEST(threads_may_use_restartable_sequences_where_the_kernel_has_them))

@@ -33,7 +33,7 @@ static inline size_t whole_look_free(uintptr_t address, whole *sum, bool after_f
     size_t dirty = 0;
     for (size_t i = 0; i < s->granules; i++) {
         page_entry entry = whole_entry(address + i * GRANULE);
-        CHECK_EQ(TAG_FREE, entry.tag & 0xff);
+        CHECK(entry.tag == 0 || (entry.tag & 0xff) == TAG_FREE); /* 0: never used */
         dirty += whole_dirty(entry);
     }
     CHECK_EQ(s->id, whole_entry(address + ((size_t)s->granules - 1) * GRANULE).span);
