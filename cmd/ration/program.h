@@ -17,7 +17,7 @@ enum { PROGRAM_NOT_EXECUTABLE = 126, PROGRAM_NOT_FOUND = 127 };
 int program_find(const char *name, char path[PATH_MAX]);
 
 /* Room for a path within a sentence. */
-#define PROGRAM_REASON_SIZE (PATH_MAX + 256)
+#define PROGRAM_REASON_SIZE (PATH_MAX + 320)
 
 /* True where the library (whose facts are given) would not become the program's malloc; reason then says why. */
 bool program_refuses(const char *path, const image_facts *library, char reason[PROGRAM_REASON_SIZE]);

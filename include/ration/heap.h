@@ -20,10 +20,10 @@ typedef struct rn_heap rn_heap;
 
 /* What a heap and its subtree hold. Bytes unless said otherwise. */
 typedef struct rn_stats {
-    size_t used;    /* committed now: live blocks, free blocks between them, caches, tables */
-    size_t peak;    /* the most that used has been */
-    size_t limit;   /* 0: only the ancestors' limits apply */
-    size_t live;    /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
+    size_t used;  /* committed now: live blocks, free blocks between them, caches, tables */
+    size_t peak;  /* the most that used has been */
+    size_t limit; /* 0: only the ancestors' limits apply */
+    size_t live;  /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
     size_t objects; /* the number of those blocks */
     size_t denied;  /* requests answered with NULL */
 } rn_stats;

@@ -4,13 +4,11 @@
 #define TEXT(x) #x
 #define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
-const char *rn_version(void)
-{
+const char *rn_version(void) {
     return VERSION_TEXT(RN_VERSION_MAJOR, RN_VERSION_MINOR, RN_VERSION_PATCH);
 }
 
-const char *rn_strerror(int error)
-{
+const char *rn_strerror(int error) {
     switch (error) {
     case 0:
         return "no error";

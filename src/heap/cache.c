@@ -9,7 +9,7 @@
 
 enum {
     LEVELS = 4,
-    SHARE_MIN = 1 << 20,
+    SHARE_MIN = 512 << 10,
 };
 
 /* The sizes of arrays: places, which with the NULL below the bottom fill a power of two; how many bytes the blocks in
@@ -29,31 +29,26 @@ const cache empty_cache = {
 /* Bytes that all arrays of all caches could hold. */
 static size_t places_bytes OWN_LINE;
 
-static unsigned places(unsigned class_index, unsigned level)
-{
+static unsigned places(unsigned class_index, unsigned level) {
     const struct level *l = &levels[level];
     unsigned fitting = l->bytes / size_classes[class_index].size;
     unsigned wanted = fitting > l->least ? fitting : l->least;
     return l->places < wanted ? l->places : wanted;
 }
 
-static void **bottom(const cache *c, unsigned class_index)
-{
+static void **bottom(const cache *c, unsigned class_index) {
     return c->end[class_index] - places(class_index, c->level[class_index]);
 }
 
-static void set_top(cache *c, unsigned class_index, void **top)
-{
+static void set_top(cache *c, unsigned class_index, void **top) {
     __atomic_store_n(&c->top[class_index], top, __ATOMIC_RELAXED);
 }
 
-static size_t array_bytes(unsigned level)
-{
+static size_t array_bytes(unsigned level) {
     return (levels[level].places + (size_t)1) * sizeof(void *);
 }
 
-cache *cache_new(rn_heap *heap)
-{
+cache *cache_new(rn_heap *heap) {
     cache *c = table_take(sizeof *c);
     if (c == NULL)
         return NULL;
@@ -65,20 +60,17 @@ cache *cache_new(rn_heap *heap)
 
 /* --- the arrays' sizes ---------------------------------------------------------------------------------------- */
 
-static void share_change(size_t bytes)
-{
+static void share_change(size_t bytes) {
     __atomic_fetch_add(&places_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-static bool share_allows(size_t more)
-{
+static bool share_allows(size_t more) {
     size_t live = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
     size_t share = live / 16 > SHARE_MIN ? live / 16 : SHARE_MIN;
     return __atomic_load_n(&places_bytes, __ATOMIC_RELAXED) + more <= share;
 }
 
-static bool share_take(size_t blocks, unsigned class_index)
-{
+static bool share_take(size_t blocks, unsigned class_index) {
     size_t bytes = blocks * size_classes[class_index].size;
     bool allowed = share_allows(bytes);
     if (allowed)
@@ -86,14 +78,12 @@ static bool share_take(size_t blocks, unsigned class_index)
     return allowed;
 }
 
-static void share_give(size_t blocks, unsigned class_index)
-{
+static void share_give(size_t blocks, unsigned class_index) {
     share_change(-(blocks * size_classes[class_index].size));
 }
 
 /* A larger array with the same blocks. False where there is no larger one, or no memory for it. */
-static bool grow(cache *c, unsigned class_index)
-{
+static bool grow(cache *c, unsigned class_index) {
     unsigned level = c->level[class_index];
     if (level + 1 == LEVELS || places(class_index, level) == places(class_index, level + 1))
         return false;
@@ -119,8 +109,7 @@ static bool grow(cache *c, unsigned class_index)
     return true;
 }
 
-static void drop_array(cache *c, unsigned class_index)
-{
+static void drop_array(cache *c, unsigned class_index) {
     unsigned level = c->level[class_index];
     if (level == 0)
         return;
@@ -133,8 +122,7 @@ static void drop_array(cache *c, unsigned class_index)
 
 /* --- misses --------------------------------------------------------------------------------------------------- */
 
-static void reverse(void **first, unsigned count)
-{
+static void reverse(void **first, unsigned count) {
     for (void **last = first + count - 1; first < last; first++, last--) {
         void *block = *first;
         *first = *last;
@@ -142,8 +130,7 @@ static void reverse(void **first, unsigned count)
     }
 }
 
-void *cache_refill(cache *c, unsigned class_index)
-{
+void *cache_refill(cache *c, unsigned class_index) {
     grow(c, class_index);
     void **array = bottom(c, class_index);
     unsigned room = places(class_index, c->level[class_index]);
@@ -160,8 +147,7 @@ void *cache_refill(cache *c, unsigned class_index)
     return array[got - 1];
 }
 
-static void free_full(cache *c, unsigned class_index, void *block)
-{
+static void free_full(cache *c, unsigned class_index, void *block) {
     if (!grow(c, class_index)) {
         unsigned room = places(class_index, c->level[class_index]);
         unsigned out = (room + 1) / 2;
@@ -178,8 +164,7 @@ static void free_full(cache *c, unsigned class_index, void *block)
     set_top(c, class_index, c->top[class_index] + 1);
 }
 
-void cache_put(cache *c, unsigned class_index, void *block)
-{
+void cache_put(cache *c, unsigned class_index, void *block) {
     void **top = c->top[class_index];
     if (top == c->end[class_index]) {
         free_full(c, class_index, block);
@@ -189,15 +174,13 @@ void cache_put(cache *c, unsigned class_index, void *block)
     }
 }
 
-unsigned cache_blocks(const cache *c, unsigned class_index)
-{
+unsigned cache_blocks(const cache *c, unsigned class_index) {
     return (unsigned)(c->top[class_index] - bottom(c, class_index));
 }
 
 /* --- giving all back ------------------------------------------------------------------------------------------ */
 
-void cache_drain(cache *c)
-{
+void cache_drain(cache *c) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
         void **array = bottom(c, i);
         unsigned blocks = cache_blocks(c, i);
@@ -208,8 +191,7 @@ void cache_drain(cache *c)
     }
 }
 
-void cache_destroy(cache *c)
-{
+void cache_destroy(cache *c) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         drop_array(c, i);
     table_give(c, sizeof *c);

@@ -11,32 +11,31 @@ enum { LINE_BYTES = 512 };
 
 static char statistics_file[LINE_BYTES];
 
-static void refuse(const char *name, const char *value, const char *takes)
-{
+static void refuse(const char *name, const char *value, const char *takes) {
     char line[LINE_BYTES];
     int length = snprintf(line, sizeof line, "ration: %s=%s: %s takes %s; ignored\n", name, value, name, takes);
-    if (length > 0)
-        os_say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+    if (length <= 0)
+        return;
+    size_t said = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
+    line[said - 1] = '\n'; /* a value too long was cut */
+    os_say(line, said);
 }
 
-static void set_harden(const char *value)
-{
+static void set_harden(const char *value) {
     if (strcmp(value, "1") == 0)
         hardened_start();
     else if (strcmp(value, "0") != 0)
         refuse("RATION_HARDEN", value, "0 or 1");
 }
 
-static void set_names(const char *value)
-{
+static void set_names(const char *value) {
     if (strcmp(value, "1") == 0)
         os.names = true;
     else if (strcmp(value, "0") != 0)
         refuse("RATION_NAMES", value, "0 or 1");
 }
 
-static void set_statistics(const char *value)
-{
+static void set_statistics(const char *value) {
     size_t length = strlen(value);
     if (length == 0 || length >= sizeof statistics_file)
         refuse("RATION_STATS", value, "the name of a file, of at most 511 bytes");
@@ -53,8 +52,7 @@ static const struct variable {
     {"RATION_STATS", set_statistics},
 };
 
-void configure(char **environment)
-{
+void configure(char **environment) {
     static bool done;
     if (done || environment == NULL)
         return;
@@ -70,8 +68,7 @@ void configure(char **environment)
 
 /* --- the end -------------------------------------------------------------------------------------------------- */
 
-static void write_statistics(void)
-{
+static void write_statistics(void) {
     char text[LINE_BYTES];
     rn_stats stats;
     rn_heap_stats(&root_heap, &stats);
@@ -84,8 +81,7 @@ static void write_statistics(void)
         refuse("RATION_STATS", statistics_file, "the name of a file that can be written");
 }
 
-void finish(void)
-{
+void finish(void) {
     /* A signal handler may exit in the middle of anything; what it interrupted is then not fit to be judged. */
     if (this_thread.inside != 0)
         return;

@@ -14,8 +14,7 @@ bool hardened;
 
 static uint64_t secret;
 
-void hardened_start(void)
-{
+void hardened_start(void) {
     secret = os_random() | 1;
     __atomic_store_n(&hardened, true, __ATOMIC_RELEASE);
 }
@@ -36,44 +35,37 @@ enum {
     FILL_MAX = 256, /* of larger blocks, the two ends */
 };
 
-static uint64_t mix(uint64_t x)
-{
+static uint64_t mix(uint64_t x) {
     x *= 0x9e3779b97f4a7c15u;
     return x ^ x >> 32;
 }
 
 /* What ties a seal to its block and to this use of the span. */
-static uint64_t key_of(const span *s, const void *block)
-{
+static uint64_t key_of(const span *s, const void *block) {
     return mix((uintptr_t)block ^ secret ^ (uint64_t)s->turn << 40);
 }
 
-static uint64_t *seal_of(const span *s, const void *block)
-{
+static uint64_t *seal_of(const span *s, const void *block) {
     return (uint64_t *)((char *)block + size_classes[s->class_index].size - HARDENED_SEAL);
 }
 
-static uint64_t seal_value(uint64_t key, unsigned content)
-{
+static uint64_t seal_value(uint64_t key, unsigned content) {
     uint64_t proof = (key ^ content) * 0xd1342543de82ef95u;
     return (proof << CONTENT_BITS | content) ^ key;
 }
 
 /* The content of a block's seal, or -1 if it does not hold. */
-static int read_seal(const span *s, const void *block)
-{
+static int read_seal(const span *s, const void *block) {
     uint64_t key = key_of(s, block), value = *seal_of(s, block);
     unsigned content = (unsigned)(value ^ key) & CONTENT_MASK;
     return value == seal_value(key, content) ? (int)content : -1;
 }
 
-static void write_seal(const span *s, void *block, unsigned content)
-{
+static void write_seal(const span *s, void *block, unsigned content) {
     *seal_of(s, block) = seal_value(key_of(s, block), content);
 }
 
-static bool all_are(const unsigned char *bytes, size_t count, unsigned char value)
-{
+static bool all_are(const unsigned char *bytes, size_t count, unsigned char value) {
     uint64_t word, wanted = value * 0x0101010101010101u, wrong = 0;
     for (; count >= sizeof word; count -= sizeof word, bytes += sizeof word) {
         memcpy(&word, bytes, sizeof word);
@@ -84,38 +76,32 @@ static bool all_are(const unsigned char *bytes, size_t count, unsigned char valu
     return wrong == 0;
 }
 
-static unsigned char canary(const void *block)
-{
+static unsigned char canary(const void *block) {
     return (unsigned char)(mix((uintptr_t)block ^ secret) >> 24) | 1;
 }
 
-static size_t room_of(const span *s)
-{
+static size_t room_of(const span *s) {
     return size_classes[s->class_index].size - HARDENED_SEAL;
 }
 
 /* --- the pattern of freed blocks ------------------------------------------------------------------------------ */
 
-static size_t fill_of_end(size_t room)
-{
+static size_t fill_of_end(size_t room) {
     return room <= FILL_MAX ? room : FILL_MAX / 2;
 }
 
-static void fill(const span *s, unsigned char *block)
-{
+static void fill(const span *s, unsigned char *block) {
     size_t room = room_of(s), end = fill_of_end(room);
     memset(block, FILL, end);
     memset(block + room - end, FILL, end);
 }
 
-static bool is_filled(const span *s, const unsigned char *block)
-{
+static bool is_filled(const span *s, const unsigned char *block) {
     size_t room = room_of(s), end = fill_of_end(room);
     return all_are(block, end, FILL) && all_are(block + room - end, end, FILL);
 }
 
-static void check_freed(const span *s, const void *block)
-{
+static void check_freed(const span *s, const void *block) {
     int content = read_seal(s, block);
     if (content < 0 || (content == PATTERN_WHOLE && !is_filled(s, block)))
         misuse(block, "written to after it was freed");
@@ -123,14 +109,12 @@ static void check_freed(const span *s, const void *block)
 
 /* --- small blocks --------------------------------------------------------------------------------------------- */
 
-static span *span_of_block(const void *block)
-{
+static span *span_of_block(const void *block) {
     return span_of_id(page_map_entry(block)->span);
 }
 
 /* Blocks fresh from the store may have been on purged or never used pages: they get a seal that promises no pattern. */
-static void seal_fresh(void **from, void **to)
-{
+static void seal_fresh(void **from, void **to) {
     for (; from < to; from++) {
         const span *s = span_of_block(*from);
         int content = read_seal(s, *from);
@@ -139,8 +123,7 @@ static void seal_fresh(void **from, void **to)
     }
 }
 
-static void *draw(cache *c, unsigned class_index, uint64_t random)
-{
+static void *draw(cache *c, unsigned class_index, uint64_t random) {
     void **top = c->top[class_index];
     size_t count = cache_blocks(c, class_index);
     void **drawn = top - 1 - mix(random) % count;
@@ -150,8 +133,7 @@ static void *draw(cache *c, unsigned class_index, uint64_t random)
     return block;
 }
 
-static void *take_from(cache *c, unsigned class_index)
-{
+static void *take_from(cache *c, unsigned class_index) {
     thread *t = this_thread.thread;
     if (cache_blocks(c, class_index) == 0) {
         void *last = cache_refill(c, class_index);
@@ -167,8 +149,7 @@ static void *take_from(cache *c, unsigned class_index)
     return draw(c, class_index, t->turns++ ^ secret);
 }
 
-static void *take_small(rn_heap *heap, unsigned class_index)
-{
+static void *take_small(rn_heap *heap, unsigned class_index) {
     cache *c = local_enter();
     void *block = NULL;
     if (c != NULL && c->heap != heap && (c = local_cache_for(heap)) == NULL)
@@ -183,8 +164,7 @@ static void *take_small(rn_heap *heap, unsigned class_index)
     return block;
 }
 
-void *hardened_take(rn_heap *heap, unsigned class_index, size_t size)
-{
+void *hardened_take(rn_heap *heap, unsigned class_index, size_t size) {
     unsigned char *block = take_small(heap, class_index);
     if (block == NULL)
         return NULL;
@@ -195,8 +175,7 @@ void *hardened_take(rn_heap *heap, unsigned class_index, size_t size)
     return block;
 }
 
-size_t hardened_size(const span *s, const void *block)
-{
+size_t hardened_size(const span *s, const void *block) {
     if (s->state == SPAN_LARGE) {
         if ((uintptr_t)block != s->start + s->front)
             misuse_block(block, SPAN_BLOCK_INTERIOR);
@@ -210,8 +189,7 @@ size_t hardened_size(const span *s, const void *block)
     return (size_t)content;
 }
 
-static void check_live(const span *s, const unsigned char *block)
-{
+static void check_live(const span *s, const unsigned char *block) {
     span_verdict verdict = span_judge(s, block);
     if (verdict != SPAN_BLOCK_FINE)
         misuse_block(block, verdict);
@@ -223,8 +201,7 @@ static void check_live(const span *s, const unsigned char *block)
 }
 
 /* Puts a block into the quarantine. Gives the one that has waited longest instead, or NULL. */
-static void *exchange(thread *t, void *block)
-{
+static void *exchange(thread *t, void *block) {
     if (t->quarantine == NULL && (t->quarantine = table_take(QUARANTINE * sizeof *t->quarantine)) == NULL)
         return block;
     void **place = &t->quarantine[t->turns++ % QUARANTINE];
@@ -233,8 +210,7 @@ static void *exchange(thread *t, void *block)
     return longest;
 }
 
-static void release(void *block)
-{
+static void release(void *block) {
     const span *s = span_of_block(block);
     cache *c = local_cache_for(s->heap);
     if (c == NULL)
@@ -243,8 +219,7 @@ static void release(void *block)
         cache_put(c, s->class_index, block);
 }
 
-void hardened_give(span *s, void *block)
-{
+void hardened_give(span *s, void *block) {
     check_live(s, block);
     fill(s, block);
     write_seal(s, block, PATTERN_WHOLE);
@@ -259,8 +234,7 @@ void hardened_give(span *s, void *block)
     local_end();
 }
 
-static void leave_quarantine(thread *t, const rn_heap *only, bool give)
-{
+static void leave_quarantine(thread *t, const rn_heap *only, bool give) {
     for (unsigned i = 0; t->quarantine != NULL && i < QUARANTINE; i++) {
         void *block = t->quarantine[i];
         const span *s = block == NULL ? NULL : span_of_block(block);
@@ -273,21 +247,18 @@ static void leave_quarantine(thread *t, const rn_heap *only, bool give)
     }
 }
 
-void hardened_drain(thread *t)
-{
+void hardened_drain(thread *t) {
     leave_quarantine(t, NULL, true);
     if (t->quarantine != NULL)
         table_give(t->quarantine, QUARANTINE * sizeof *t->quarantine);
     t->quarantine = NULL;
 }
 
-void hardened_forget(thread *t, const rn_heap *heap)
-{
+void hardened_forget(thread *t, const rn_heap *heap) {
     leave_quarantine(t, heap, false);
 }
 
-static void check_span(const span *s)
-{
+static void check_span(const span *s) {
     if (!s->hardened || s->state != SPAN_SMALL)
         return;
     for (unsigned i = 0; i < s->carved; i++) {
@@ -297,8 +268,7 @@ static void check_span(const span *s)
     }
 }
 
-void hardened_check_all(void)
-{
+void hardened_check_all(void) {
     heap_each_span(check_span);
 }
 
@@ -314,13 +284,11 @@ static struct {
     unsigned turn;
 } large;
 
-static size_t pages_of(size_t asked)
-{
+static size_t pages_of(size_t asked) {
     return ((asked == 0 ? 1 : asked) + os.page_size - 1) & ~(os.page_size - 1);
 }
 
-void *hardened_take_large(rn_heap *heap, size_t size, size_t align, bool *clean)
-{
+void *hardened_take_large(rn_heap *heap, size_t size, size_t align, bool *clean) {
     if (size > PTRDIFF_MAX / 2 || align > PTRDIFF_MAX / 2)
         return NULL;
     size_t front = align > os.page_size ? align : os.page_size;
@@ -339,21 +307,18 @@ void *hardened_take_large(rn_heap *heap, size_t size, size_t align, bool *clean)
     return block;
 }
 
-static size_t extent(const span *s)
-{
+static size_t extent(const span *s) {
     return (size_t)s->granules << GRANULE_SHIFT;
 }
 
 /* A range that stays guarded is lost rather than handed out. */
-static void give_waiting(span *s)
-{
+static void give_waiting(span *s) {
     if (!os_unguard((void *)s->start, extent(s)))
         return;
     page_heap_give(s, s->clean ? (span_pages){0} : span_used_pages(s));
 }
 
-static void check_large(const span *s, const unsigned char *block)
-{
+static void check_large(const span *s, const unsigned char *block) {
     if (s->asked == WAITING)
         misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
     if ((uintptr_t)block != s->start + s->front)
@@ -362,24 +327,20 @@ static void check_large(const span *s, const unsigned char *block)
         misuse(block, "the bytes behind the block were overwritten");
 }
 
-void hardened_lock(void)
-{
+void hardened_lock(void) {
     os_lock(&large.lock);
 }
 
-void hardened_unlock(void)
-{
+void hardened_unlock(void) {
     os_unlock(&large.lock);
 }
 
-void hardened_release(span *s)
-{
+void hardened_release(span *s) {
     if (os_unguard((void *)s->start, extent(s)))
         page_heap_give(s, span_used_pages(s));
 }
 
-void hardened_give_large(span *s, void *block)
-{
+void hardened_give_large(span *s, void *block) {
     os_lock(&large.lock);
     check_large(s, block);
     s->asked = WAITING;

@@ -93,7 +93,7 @@ void store_unlock_all(rn_heap *);
 typedef struct cache {
     void **top[SIZE_CLASSES_COUNT];
     void **end[SIZE_CLASSES_COUNT];
-    uint32_t tag; /* heap id << 8: what the page map's tags are compared with */
+    uint32_t tag;                      /* heap id << 8: what the page map's tags are compared with */
     uint8_t level[SIZE_CLASSES_COUNT]; /* which of the array sizes end stands for */
     rn_heap *heap;
     struct cache *next; /* the thread's other caches */
@@ -136,14 +136,12 @@ typedef struct thread {
     unsigned turns;
 } thread;
 
-static inline void local_begin(void)
-{
+static inline void local_begin(void) {
     __atomic_store_n(&this_thread.busy, 1, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static inline void local_end(void)
-{
+static inline void local_end(void) {
     __atomic_store_n(&this_thread.busy, 0, __ATOMIC_RELEASE);
 }
 
@@ -190,9 +188,6 @@ _Noreturn void misuse_block(const void *block, span_verdict verdict);
 
 /* Makes the library ready; every slow path calls it first. */
 void start_once(void);
-/* Keeps the library whole across fork. Called when there is a second thread: with one there is nothing to keep, and
- * pthread_atfork alone makes 128 KiB of libc resident. */
-void watch_forks(void);
 /* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
 void configure(char **environment);
 /* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */

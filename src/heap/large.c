@@ -10,20 +10,17 @@ enum {
     MOVE_PAGES_MIN = 256 << 10, /* below this, copying is cheaper than moving page tables */
 };
 
-static size_t whole_pages(size_t size)
-{
+static size_t whole_pages(size_t size) {
     return (size + os.page_size - 1) & ~(os.page_size - 1);
 }
 
-static void count_large(rn_heap *heap, size_t bytes, size_t blocks)
-{
+static void count_large(rn_heap *heap, size_t bytes, size_t blocks) {
     __atomic_fetch_add(&heap->large_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&heap->large_blocks, blocks, __ATOMIC_RELAXED);
     __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-static span *take_span(rn_heap *heap, size_t bytes, size_t align)
-{
+static span *take_span(rn_heap *heap, size_t bytes, size_t align) {
     span *s = page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | TAG_LARGE, heap);
     if (s != NULL) {
         heap_add_span(heap, s);
@@ -32,22 +29,19 @@ static span *take_span(rn_heap *heap, size_t bytes, size_t align)
     return s;
 }
 
-void large_detach(span *s)
-{
+void large_detach(span *s) {
     heap_remove_span(s->heap, s);
     count_large(s->heap, -s->size, (size_t)-1);
     heap_uncharge(s->heap, s->size);
 }
 
-static void give_span(span *s)
-{
+static void give_span(span *s) {
     large_detach(s);
     bool renewed = s->moved && os_renew((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
     page_heap_give(s, renewed ? (span_pages){0} : span_used_pages(s));
 }
 
-void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean)
-{
+void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     if (size > PTRDIFF_MAX)
         return NULL;
     size_t bytes = size == 0 ? os.page_size : whole_pages(size);
@@ -62,24 +56,31 @@ void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean)
     return (void *)s->start;
 }
 
-void large_give(span *s, void *block)
-{
+void large_give(span *s, void *block) {
     if ((uintptr_t)block != s->start)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
     give_span(s);
 }
 
-static void shrink(span *s, size_t bytes)
+/* Pages behind the block in its last granule are nobody's: neither charged nor, from here on, resident. */
+static void return_tail(span *s, size_t less)
 {
+    size_t tail = ((size_t)s->granules << GRANULE_SHIFT) - s->size;
+    tail = tail < less ? tail : less;
+    if (tail != 0 && (os.strict_overcommit || !os_purge((void *)(s->start + s->size), tail)))
+        s->clean = 0;
+}
+
+static void shrink(span *s, size_t bytes) {
     size_t less = s->size - bytes;
     page_heap_shrink(s, bytes);
+    return_tail(s, less);
     count_large(s->heap, -less, 0);
     heap_uncharge(s->heap, less);
 }
 
 /* A place for a block that is growing, with as much again free behind it. */
-static span *place_to_grow(rn_heap *heap, size_t bytes)
-{
+static span *place_to_grow(rn_heap *heap, size_t bytes) {
     span *s = bytes > PTRDIFF_MAX / 2 ? NULL : take_span(heap, 2 * bytes, 0);
     if (s == NULL)
         return take_span(heap, bytes, 0);
@@ -89,8 +90,7 @@ static span *place_to_grow(rn_heap *heap, size_t bytes)
     return s;
 }
 
-static void *move(span *s, size_t bytes)
-{
+static void *move(span *s, size_t bytes) {
     size_t old = s->size;
     span *target = place_to_grow(s->heap, bytes);
     if (target == NULL)
@@ -104,8 +104,7 @@ static void *move(span *s, size_t bytes)
     return to;
 }
 
-void *large_resize(span *s, size_t size)
-{
+void *large_resize(span *s, size_t size) {
     if (size > PTRDIFF_MAX)
         return NULL;
     size_t bytes = whole_pages(size), old = s->size;

@@ -13,14 +13,12 @@
 
 /* --- taking --------------------------------------------------------------------------------------------------- */
 
-static inline void *take_cached(size_t size, size_t class_index)
-{
+static inline void *take_cached(size_t size, size_t class_index) {
     void *block = section_pop(class_index);
     return LIKELY(block != NULL) ? block : malloc_slow(size);
 }
 
-HOT void *rn_malloc(size_t size)
-{
+HOT void *rn_malloc(size_t size) {
     if (LIKELY(size <= TINY_MAX))
         return take_cached(size, size_class_of_tiny[(size + 15) >> TINY_STEP_SHIFT]);
     if (LIKELY(size <= SMALL_MAX))
@@ -28,23 +26,20 @@ HOT void *rn_malloc(size_t size)
     return malloc_slow(size);
 }
 
-static void *denied(rn_heap *heap)
-{
+static void *denied(rn_heap *heap) {
     heap_note_denied(heap);
     errno = ENOMEM;
     return NULL;
 }
 
 /* A block where the thread can have no caches. */
-static void *take_uncached(rn_heap *heap, unsigned class_index)
-{
+static void *take_uncached(rn_heap *heap, unsigned class_index) {
     void *block = NULL;
     store_take(heap, class_index, &block, 1);
     return block;
 }
 
-static void *take_small(rn_heap *heap, unsigned class_index)
-{
+static void *take_small(rn_heap *heap, unsigned class_index) {
     cache *c = local_enter();
     if (c == NULL)
         return take_uncached(heap, class_index);
@@ -64,8 +59,7 @@ static void *take_small(rn_heap *heap, unsigned class_index)
 
 /* The class for a block at a multiple of align: spans begin at a granule, so every block of a class whose size is such a
  * multiple does. SIZE_CLASSES_COUNT where there is none. */
-static unsigned aligned_class(size_t align, size_t size)
-{
+static unsigned aligned_class(size_t align, size_t size) {
     size_t rounded = (size + align - 1) & ~(align - 1);
     if (align > GRANULE || rounded < size || rounded > SMALL_MAX)
         return SIZE_CLASSES_COUNT;
@@ -76,8 +70,7 @@ static unsigned aligned_class(size_t align, size_t size)
 }
 
 /* The whole way in. clean says whether the block reads as zero. */
-static void *take(rn_heap *heap, size_t size, size_t align, bool *clean)
-{
+static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
     *clean = false;
     void *block = NULL;
@@ -93,28 +86,24 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean)
     return LIKELY(block != NULL) ? block : denied(heap);
 }
 
-COLD void *malloc_slow(size_t size)
-{
+COLD void *malloc_slow(size_t size) {
     return rn_heap_malloc(current_heap(), size);
 }
 
-void *rn_heap_malloc(rn_heap *heap, size_t size)
-{
+void *rn_heap_malloc(rn_heap *heap, size_t size) {
     bool clean;
     return take(heap, size, 1, &clean);
 }
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
 
-HOT void rn_free(void *block)
-{
+HOT void rn_free(void *block) {
     block = untagged(block);
     if (UNLIKELY(!section_push(page_map_entry(block), block)))
         free_slow(block);
 }
 
-static void give_small(span *s, void *block)
-{
+static void give_small(span *s, void *block) {
     cache *c = local_enter();
     if (c != NULL && c->heap == s->heap) {
         if (c->top[s->class_index][-1] == block)
@@ -128,10 +117,10 @@ static void give_small(span *s, void *block)
     store_give(s->heap, s->class_index, &block, 1);
 }
 
-COLD void free_slow(void *block)
-{
+COLD void free_slow(void *block) {
     if (block == NULL)
         return;
+    start_once();
     page_entry *entry = page_map_entry(block);
     unsigned kind = entry->tag & 0xff;
     if (entry->tag == 0)
@@ -149,20 +138,21 @@ COLD void free_slow(void *block)
 
 /* --- the rest of the face ------------------------------------------------------------------------------------- */
 
-void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size)
-{
+void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return denied(heap);
-    bool clean = false;
-    void *block =
-        bytes <= SMALL_MAX && heap == current_heap() ? rn_malloc(bytes) : take(heap, bytes, 1, &clean);
+    bool clean;
+    void *block = take(heap, bytes, 1, &clean);
     return block == NULL || clean ? block : memset(block, 0, bytes);
 }
 
-void *rn_calloc(size_t count, size_t size)
-{
-    return rn_heap_calloc(current_heap(), count, size);
+void *rn_calloc(size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SMALL_MAX)
+        return rn_heap_calloc(current_heap(), count, size);
+    void *block = rn_malloc(bytes);
+    return block == NULL ? NULL : memset(block, 0, bytes);
 }
 
 void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size)
@@ -171,23 +161,22 @@ void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    if (heap == current_heap() && !hardened) {
-        unsigned class_index = aligned_class(align, size);
-        if (class_index < SIZE_CLASSES_COUNT)
-            return rn_malloc(size_classes[class_index].size);
-    }
     bool clean;
     return take(heap, size, align, &clean);
 }
 
 void *rn_aligned_alloc(size_t align, size_t size)
 {
+    if (LIKELY(align != 0 && (align & (align - 1)) == 0 && !hardened)) {
+        unsigned class_index = aligned_class(align, size);
+        if (class_index < SIZE_CLASSES_COUNT)
+            return rn_malloc(size_classes[class_index].size);
+    }
     return rn_heap_aligned_alloc(current_heap(), align, size);
 }
 
 /* The span in use that block is in; misuse is ended here. */
-static span *span_in_use(const void *block)
-{
+static span *span_in_use(const void *block) {
     page_entry *entry = page_map_entry(block);
     unsigned kind = entry->tag & 0xff;
     if (entry->tag == 0)
@@ -197,23 +186,20 @@ static span *span_in_use(const void *block)
     return span_of_id(entry->span);
 }
 
-static size_t usable(const span *s, const void *block)
-{
+static size_t usable(const span *s, const void *block) {
     if (s->hardened)
         return hardened_size(s, block);
     return s->state == SPAN_LARGE ? s->size : size_classes[s->class_index].size;
 }
 
-size_t rn_usable_size(const void *block)
-{
+size_t rn_usable_size(const void *block) {
     if (block == NULL)
         return 0;
     block = untagged((void *)block);
     return usable(span_in_use(block), block);
 }
 
-static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size)
-{
+static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size) {
     int saved = errno;
     void *moved = heap == current_heap() ? rn_malloc(size) : rn_heap_malloc(heap, size);
     if (moved == NULL && size <= old_size) {
@@ -227,21 +213,18 @@ static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size
     return moved;
 }
 
-static void check_start(const span *s, const void *block)
-{
+static void check_start(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     if (s->state == SPAN_LARGE ? offset != 0 : span_index(&size_classes[s->class_index], offset) == SPAN_NOT_A_BLOCK)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
 }
 
-static void *resize_large(span *s, size_t size)
-{
+static void *resize_large(span *s, size_t size) {
     void *resized = large_resize(s, size);
     return resized == NULL ? denied(s->heap) : resized;
 }
 
-void *rn_realloc(void *block, size_t size)
-{
+void *rn_realloc(void *block, size_t size) {
     if (block == NULL)
         return rn_malloc(size);
     block = untagged(block);
@@ -260,8 +243,7 @@ void *rn_realloc(void *block, size_t size)
     return move_block(s->heap, block, old_size, size);
 }
 
-rn_heap *rn_heap_of(const void *block)
-{
+rn_heap *rn_heap_of(const void *block) {
     const span *s = NULL;
     page_entry *entry = page_map_entry(untagged((void *)block));
     if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE)

@@ -5,8 +5,7 @@
 #include "hardened.h"
 
 /* An address without the tag that arm64 ignores in its top byte. */
-static inline void *untagged(void *address)
-{
+static inline void *untagged(void *address) {
 #if defined(__aarch64__)
     return (void *)((uintptr_t)address & 0x00ffffffffffffffu);
 #else

@@ -6,8 +6,7 @@
 
 enum { LINE_MAX_BYTES = 256 };
 
-static int describe_block(char *out, size_t room, const void *block)
-{
+static int describe_block(char *out, size_t room, const void *block) {
     page_entry *entry = page_map_entry(block);
     if (entry->tag == 0 || (entry->tag & 0xff) == TAG_FREE)
         return 0;
@@ -16,8 +15,8 @@ static int describe_block(char *out, size_t room, const void *block)
     return snprintf(out, room, " (%zu-byte class, heap \"%s\")", size, s->heap->name);
 }
 
-void misuse(const void *block, const char *what)
-{
+void misuse(const void *block, const char *what) {
+    start_once(); /* which remembers what descriptor 2 was */
     char line[LINE_MAX_BYTES], block_text[LINE_MAX_BYTES / 2] = "";
     describe_block(block_text, sizeof block_text, block);
     int length = snprintf(line, sizeof line, "ration: %p%s: %s\n", block, block_text, what);
@@ -26,8 +25,7 @@ void misuse(const void *block, const char *what)
     abort();
 }
 
-void misuse_block(const void *block, span_verdict verdict)
-{
+void misuse_block(const void *block, span_verdict verdict) {
     static const char *const words[] = {
         [SPAN_BLOCK_FINE] = "corrupted",
         [SPAN_BLOCK_FREE_ALREADY] = "double free",

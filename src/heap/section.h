@@ -29,6 +29,7 @@ _Static_assert(offsetof(local, cache) == 0 && offsetof(local, no_section) == 8, 
 _Static_assert(offsetof(cache, top) == 0, "the sections' code says so");
 
 /* The descriptor (struct rseq_cs), and the abort label behind the signature that the kernel asks for. */
+/* clang-format off */
 #define SECTION_DESCRIPTOR                                                                                             \
     ".pushsection __rseq_cs, \"aw\"\n"                                                                                 \
     ".balign 32\n"                                                                                                     \
@@ -39,17 +40,16 @@ _Static_assert(offsetof(cache, top) == 0, "the sections' code says so");
     SECTION_SIGNATURE                                                                                                  \
     "4: " SECTION_JUMP " 5f\n"                                                                                         \
     ".popsection\n"
+/* clang-format on */
 
 #if !RN_SECTIONS
 
-static inline void *section_pop(size_t class_index)
-{
+static inline void *section_pop(size_t class_index) {
     (void)class_index;
     return NULL;
 }
 
-static inline bool section_push(const page_entry *entry, void *block)
-{
+static inline bool section_push(const page_entry *entry, void *block) {
     (void)entry;
     (void)block;
     return false;
@@ -60,22 +60,20 @@ static inline bool section_push(const page_entry *entry, void *block)
 /* The signature stands inside an undefined instruction, so that nobody jumps to what follows by mistake. */
 #define SECTION_SIGNATURE ".byte 0x0f, 0xb9, 0x3d\n.long 0x53053053\n"
 #define SECTION_JUMP "jmp"
-#define SECTION_BEGIN                                                                                                  \
-    SECTION_DESCRIPTOR                                                                                                 \
-    "5: lea 3b(%%rip), %[top]\n"                                                                                       \
-    "mov %[top], %%fs:8(%[area], %[local])\n"                                                                          \
+#define SECTION_BEGIN                         \
+    SECTION_DESCRIPTOR                        \
+    "5: lea 3b(%%rip), %[top]\n"              \
+    "mov %[top], %%fs:8(%[area], %[local])\n" \
     "1: mov %%fs:(%[local]), %[cache]\n"
 
-static inline uintptr_t this_thread_offset(void)
-{
+static inline uintptr_t this_thread_offset(void) {
     uintptr_t offset;
     __asm__("movq this_thread@gottpoff(%%rip), %0" : "=r"(offset));
     return offset;
 }
 
 /* The hottest block of the class, or NULL. */
-static inline __attribute__((always_inline)) void *section_pop(size_t class_index)
-{
+static inline __attribute__((always_inline)) void *section_pop(size_t class_index) {
     uintptr_t top, cache_pointer;
     void *block;
     __asm__ volatile goto(SECTION_BEGIN "mov (%[cache], %[class], 8), %[top]\n"
@@ -98,8 +96,7 @@ miss:
 
 /* Puts block, whose page entry is given, on top of its class. False where the slow path must look: another heap's, a
  * large or foreign address, an array that is full, the block that was freed last. */
-static inline __attribute__((always_inline)) bool section_push(const page_entry *entry, void *block)
-{
+static inline __attribute__((always_inline)) bool section_push(const page_entry *entry, void *block) {
     uintptr_t top, cache_pointer, class_index;
     __asm__ volatile goto(SECTION_BEGIN "mov %[tag], %k[class]\n"
                                         "xor %c[cache_tag](%[cache]), %k[class]\n"
@@ -129,15 +126,14 @@ slow:
 
 #define SECTION_SIGNATURE ".inst 0xd428bc00\n"
 #define SECTION_JUMP "b"
-#define SECTION_BEGIN                                                                                                  \
-    SECTION_DESCRIPTOR                                                                                                 \
-    "5: adrp %[top], 3b\n"                                                                                             \
-    "add %[top], %[top], :lo12:3b\n"                                                                                   \
-    "str %[top], [%[area], 8]\n"                                                                                       \
+#define SECTION_BEGIN                \
+    SECTION_DESCRIPTOR               \
+    "5: adrp %[top], 3b\n"           \
+    "add %[top], %[top], :lo12:3b\n" \
+    "str %[top], [%[area], 8]\n"     \
     "1: ldr %[cache], [%[local]]\n"
 
-static inline __attribute__((always_inline)) void *section_pop(size_t class_index)
-{
+static inline __attribute__((always_inline)) void *section_pop(size_t class_index) {
     uintptr_t top, cache_pointer;
     void *block;
     local *own = &this_thread;
@@ -156,33 +152,32 @@ miss:
     return NULL;
 }
 
-static inline __attribute__((always_inline)) bool section_push(const page_entry *entry, void *block)
-{
+static inline __attribute__((always_inline)) bool section_push(const page_entry *entry, void *block) {
     uintptr_t top, cache_pointer, class_index, other;
     local *own = &this_thread;
-    __asm__ volatile goto(SECTION_BEGIN "ldr %w[class], %[tag]\n"
-                                        "ldr %w[other], [%[cache], %[cache_tag]]\n"
-                                        "eor %w[class], %w[class], %w[other]\n"
-                                        "cmp %w[class], %[classes]\n"
-                                        "b.hs %l[slow]\n"
-                                        "ldr %[top], [%[cache], %[class], lsl 3]\n"
-                                        "add %[cache], %[cache], %[class], lsl 3\n"
-                                        "ldr %[other], [%[cache], %[cache_end]]\n"
-                                        "cmp %[top], %[other]\n"
-                                        "b.eq %l[slow]\n"
-                                        "ldur %[other], [%[top], -8]\n"
-                                        "cmp %[block], %[other]\n"
-                                        "b.eq %l[slow]\n"
-                                        "str %[block], [%[top]], 8\n"
-                                        "str %[top], [%[cache]]\n"
-                                        "2:\n"
-                          : [top] "=&r"(top), [cache] "=&r"(cache_pointer), [class] "=&r"(class_index),
-                            [other] "=&r"(other)
-                          : [block] "r"(block), [tag] "m"(entry->tag), [area] "r"((char *)own + section_area),
-                            [local] "r"(own), [classes] "i"(SIZE_CLASSES_COUNT),
-                            [cache_tag] "i"(offsetof(cache, tag)), [cache_end] "i"(offsetof(cache, end))
-                          : "memory", "cc"
-                          : slow);
+    __asm__ volatile goto(
+        SECTION_BEGIN "ldr %w[class], %[tag]\n"
+                      "ldr %w[other], [%[cache], %[cache_tag]]\n"
+                      "eor %w[class], %w[class], %w[other]\n"
+                      "cmp %w[class], %[classes]\n"
+                      "b.hs %l[slow]\n"
+                      "ldr %[top], [%[cache], %[class], lsl 3]\n"
+                      "add %[cache], %[cache], %[class], lsl 3\n"
+                      "ldr %[other], [%[cache], %[cache_end]]\n"
+                      "cmp %[top], %[other]\n"
+                      "b.eq %l[slow]\n"
+                      "ldur %[other], [%[top], -8]\n"
+                      "cmp %[block], %[other]\n"
+                      "b.eq %l[slow]\n"
+                      "str %[block], [%[top]], 8\n"
+                      "str %[top], [%[cache]]\n"
+                      "2:\n"
+        : [top] "=&r"(top), [cache] "=&r"(cache_pointer), [class] "=&r"(class_index), [other] "=&r"(other)
+        : [block] "r"(block), [tag] "m"(entry->tag), [area] "r"((char *)own + section_area), [local] "r"(own),
+          [classes] "i"(SIZE_CLASSES_COUNT), [cache_tag] "i"(offsetof(cache, tag)),
+          [cache_end] "i"(offsetof(cache, end))
+        : "memory", "cc"
+        : slow);
     return true;
 slow:
     return false;

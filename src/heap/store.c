@@ -13,8 +13,7 @@ static struct {
 } OWN_LINE figures;
 
 /* Blocks that were taken; or, negative, given back. */
-static void count_out(unsigned class_index, size_t blocks)
-{
+static void count_out(unsigned class_index, size_t blocks) {
     size_t bytes = blocks * size_classes[class_index].size;
     __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
@@ -25,13 +24,11 @@ static void count_out(unsigned class_index, size_t blocks)
 enum { BUCKET_LATENT = STORE_BUCKETS };
 _Static_assert(STORE_BUCKETS == FULLNESS_FULL + 1, "a bucket for each fullness");
 
-static span **list_of(block_store *store, unsigned bucket)
-{
+static span **list_of(block_store *store, unsigned bucket) {
     return bucket == BUCKET_LATENT ? &store->latent : &store->buckets[bucket];
 }
 
-static void unlist(block_store *store, span *s)
-{
+static void unlist(block_store *store, span *s) {
     if (s->bucket == SPAN_UNLISTED)
         return;
     if (s->next != NULL)
@@ -43,8 +40,7 @@ static void unlist(block_store *store, span *s)
     s->bucket = SPAN_UNLISTED;
 }
 
-static void enlist(block_store *store, span *s, unsigned bucket)
-{
+static void enlist(block_store *store, span *s, unsigned bucket) {
     if (s->bucket == bucket)
         return;
     unlist(store, s);
@@ -57,14 +53,12 @@ static void enlist(block_store *store, span *s, unsigned bucket)
     s->bucket = (uint8_t)bucket;
 }
 
-static unsigned bucket_of(const span *s)
-{
+static unsigned bucket_of(const span *s) {
     unsigned used = (unsigned)(s->carved - s->free);
     return used * size_classes[s->class_index].fullness >> FULLNESS_SHIFT;
 }
 
-static span *fullest(block_store *store)
-{
+static span *fullest(block_store *store) {
     for (unsigned bucket = STORE_BUCKETS; bucket-- > 0;)
         if (store->buckets[bucket] != NULL)
             return store->buckets[bucket];
@@ -73,10 +67,9 @@ static span *fullest(block_store *store)
 
 /* --- more blocks ---------------------------------------------------------------------------------------------- */
 
-static span *new_span(rn_heap *heap, unsigned class_index)
-{
+static span *new_span(rn_heap *heap, unsigned class_index) {
     const size_class *class = &size_classes[class_index];
-    span *fresh = page_heap_take((size_t)class->granules << GRANULE_SHIFT, 0, SPAN_SMALL,
+    span *fresh = page_heap_take((size_t) class->granules << GRANULE_SHIFT, 0, SPAN_SMALL,
                                  heap->id << TAG_HEAP_SHIFT | class_index, heap);
     if (fresh == NULL)
         return NULL;
@@ -92,8 +85,7 @@ static span *new_span(rn_heap *heap, unsigned class_index)
 }
 
 /* Commits one more page of a latent span. */
-static bool commit_more(rn_heap *heap, span *s)
-{
+static bool commit_more(rn_heap *heap, span *s) {
     bool reviving = span_revive_cost(s) != 0;
     size_t cost = reviving ? span_revive_cost(s) : span_carve_cost(s);
     if (cost != 0 && !heap_charge(heap, cost))
@@ -109,8 +101,7 @@ static bool commit_more(rn_heap *heap, span *s)
 }
 
 /* A span with blocks to take, or NULL where memory is denied. */
-static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class_index)
-{
+static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class_index) {
     span *s = fullest(store);
     if (s != NULL)
         return s;
@@ -126,8 +117,7 @@ static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class
 }
 
 /* After blocks were taken: where the span belongs now. */
-static void settle_taken(block_store *store, span *s, bool exhausted)
-{
+static void settle_taken(block_store *store, span *s, bool exhausted) {
     if (!exhausted)
         enlist(store, s, bucket_of(s));
     else if (s->free != 0 || s->carved != size_classes[s->class_index].capacity)
@@ -136,8 +126,7 @@ static void settle_taken(block_store *store, span *s, bool exhausted)
         unlist(store, s);
 }
 
-unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned want)
-{
+unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned want) {
     block_store *store = &heap->stores[class_index];
     unsigned taken = 0;
     os_lock(&store->lock);
@@ -156,8 +145,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned wa
 
 /* --- fewer blocks --------------------------------------------------------------------------------------------- */
 
-static void return_empty(rn_heap *heap, block_store *store, span *s)
-{
+static void return_empty(rn_heap *heap, block_store *store, span *s) {
     unlist(store, s);
     size_t committed = span_committed(s);
     __atomic_fetch_sub(&figures.idle_bytes, committed, __ATOMIC_RELAXED);
@@ -167,8 +155,7 @@ static void return_empty(rn_heap *heap, block_store *store, span *s)
 }
 
 /* After blocks were given: where the span belongs now. */
-static void settle_given(rn_heap *heap, block_store *store, span *s, unsigned given)
-{
+static void settle_given(rn_heap *heap, block_store *store, span *s, unsigned given) {
     s->free = (uint16_t)(s->free + given);
     if (s->free == s->carved)
         return_empty(heap, store, s);
@@ -176,16 +163,14 @@ static void settle_given(rn_heap *heap, block_store *store, span *s, unsigned gi
         enlist(store, s, bucket_of(s));
 }
 
-static _Noreturn void refuse(block_store *store, const void *block)
-{
+static _Noreturn void refuse(block_store *store, const void *block) {
     os_unlock(&store->lock);
     page_entry *entry = page_map_entry(block);
     bool there = (entry->tag & 0xff) < SIZE_CLASSES_COUNT && entry->tag != 0;
     misuse_block(block, there ? span_judge(span_of_id(entry->span), block) : SPAN_BLOCK_FREE_ALREADY);
 }
 
-void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count)
-{
+void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count) {
     block_store *store = &heap->stores[class_index];
     const size_class *class = &size_classes[class_index];
     const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
@@ -220,8 +205,7 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
 /* Spans nearly full have no page to give. */
 enum { PURGE_BUCKETS = STORE_BUCKETS - 1 };
 
-static size_t purge_list(rn_heap *heap, span *first)
-{
+static size_t purge_list(rn_heap *heap, span *first) {
     size_t bytes = 0;
     for (span *s = first; s != NULL; s = s->next)
         if (!s->hardened) /* a freed block half of whose pattern is purged would look as if written to */
@@ -231,8 +215,7 @@ static size_t purge_list(rn_heap *heap, span *first)
     return bytes;
 }
 
-size_t store_purge_heap(rn_heap *heap)
-{
+size_t store_purge_heap(rn_heap *heap) {
     size_t bytes = 0;
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
         block_store *store = &heap->stores[i];
@@ -247,13 +230,11 @@ size_t store_purge_heap(rn_heap *heap)
     return bytes;
 }
 
-size_t store_purged_bytes(void)
-{
+size_t store_purged_bytes(void) {
     return __atomic_load_n(&figures.purged_bytes, __ATOMIC_RELAXED);
 }
 
-void store_forget_idle(const rn_heap *heap)
-{
+void store_forget_idle(const rn_heap *heap) {
     size_t idle = 0;
     for (const span *s = heap->spans; s != NULL; s = s->older)
         if (s->state == SPAN_SMALL)
@@ -264,8 +245,7 @@ void store_forget_idle(const rn_heap *heap)
 }
 
 /* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
-void store_purge_excess(rn_heap *heap)
-{
+void store_purge_excess(rn_heap *heap) {
     size_t idle = __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED);
     size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
     size_t step = idle_allowance(&figures.revived);
@@ -275,17 +255,16 @@ void store_purge_excess(rn_heap *heap)
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
     store_purge_heap(heap);
-    __atomic_store_n(&figures.purge_mark, __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED) + step, __ATOMIC_RELAXED);
+    __atomic_store_n(&figures.purge_mark, __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED) + step,
+                     __ATOMIC_RELAXED);
 }
 
-void store_lock_all(rn_heap *heap)
-{
+void store_lock_all(rn_heap *heap) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         os_lock(&heap->stores[i].lock);
 }
 
-void store_unlock_all(rn_heap *heap)
-{
+void store_unlock_all(rn_heap *heap) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         os_unlock(&heap->stores[i].lock);
 }

@@ -16,26 +16,22 @@ static bool threads_are_watched;
 
 /* --- a thread's own ------------------------------------------------------------------------------------------- */
 
-static void set_cache(local *l, const cache *c)
-{
+static void set_cache(local *l, const cache *c) {
     __atomic_store_n(&l->cache, (cache *)c, __ATOMIC_RELAXED);
 }
 
-static bool is_revoked(const thread *t)
-{
+static bool is_revoked(const thread *t) {
     return __atomic_load_n(&t->revoked, __ATOMIC_ACQUIRE);
 }
 
-static void drain(thread *t)
-{
+static void drain(thread *t) {
     hardened_drain(t);
     for (cache *c = t->caches; c != NULL; c = c->next)
         cache_drain(c);
 }
 
 /* Gives back what a thread that is gone had. */
-static void dissolve(thread *t)
-{
+static void dissolve(thread *t) {
     drain(t);
     for (cache *c = t->caches, *next; c != NULL; c = next) {
         next = c->next;
@@ -44,8 +40,7 @@ static void dissolve(thread *t)
     table_give(t, sizeof *t);
 }
 
-static void thread_ended(void)
-{
+static void thread_ended(void) {
     thread *t = this_thread.thread;
     if (t == NULL)
         return;
@@ -68,8 +63,7 @@ static void thread_ended(void)
 }
 
 /* Before any thread has a cache. */
-void threads_start(void)
-{
+void threads_start(void) {
     const char *own = (const char *)&this_thread;
     /* In a register first: gcc would subtract straight from the GOT, which ld can't turn into what a static program needs. */
     __asm__("" : "+r"(own));
@@ -77,8 +71,7 @@ void threads_start(void)
     section_area = (char *)__builtin_thread_pointer() + os_rseq_offset - own;
 }
 
-static thread *thread_start(void)
-{
+static thread *thread_start(void) {
     start_once();
     /* Where nobody tells of its end, a thread has no caches that would be lost with it. */
     if (this_thread.ended || !threads_are_watched)
@@ -90,33 +83,26 @@ static thread *thread_start(void)
     t->self = pthread_self();
     t->current = &root_heap;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
-    static bool forks_are_watched;
     os_lock(&threads_lock);
-    bool watch = threads != NULL && !forks_are_watched;
-    forks_are_watched |= watch;
     t->next = threads;
     if (threads != NULL)
         threads->prev = t;
     threads = t;
     os_unlock(&threads_lock);
     this_thread.thread = t;
-    /* Last, since these may allocate. */
-    if (watch)
-        watch_forks();
+    /* Last, since it may allocate. */
     if (!os_thread_watch())
         thread_ended();
     return this_thread.thread;
 }
 
-static void wait_until_restored(void)
-{
+static void wait_until_restored(void) {
     os_lock(&threads_lock);
     os_unlock(&threads_lock);
 }
 
 /* Begins, with the right to use the caches. NULL, not begun, where the thread can have none. */
-static thread *thread_begin(void)
-{
+static thread *thread_begin(void) {
     thread *t = this_thread.thread;
     if (UNLIKELY(t == NULL) && (t = thread_start()) == NULL)
         return NULL;
@@ -129,8 +115,7 @@ static thread *thread_begin(void)
     }
 }
 
-static cache *cache_for(thread *t, rn_heap *heap)
-{
+static cache *cache_for(thread *t, rn_heap *heap) {
     for (cache *c = t->caches; c != NULL; c = c->next)
         if (c->heap == heap)
             return c;
@@ -142,17 +127,15 @@ static cache *cache_for(thread *t, rn_heap *heap)
     return c;
 }
 
-cache *local_cache_for(rn_heap *heap)
-{
+cache *local_cache_for(rn_heap *heap) {
     return cache_for(this_thread.thread, heap);
 }
 
-cache *local_enter(void)
-{
+cache *local_enter(void) {
     thread *t = thread_begin();
     if (t == NULL)
         return NULL;
-    cache *c = this_thread.cache;
+    cache *c = __atomic_load_n(&this_thread.cache, __ATOMIC_RELAXED);
     if (c != &empty_cache)
         return c;
     c = cache_for(t, t->current);
@@ -165,31 +148,27 @@ cache *local_enter(void)
 
 /* --- the current heap ----------------------------------------------------------------------------------------- */
 
-static void make_current(thread *t, rn_heap *heap)
-{
+static void make_current(thread *t, rn_heap *heap) {
     t->current = heap;
     cache *c = cache_for(t, heap);
     set_cache(&this_thread, c == NULL || !t->fast ? &empty_cache : c);
 }
 
-rn_heap *current_heap(void)
-{
+rn_heap *current_heap(void) {
     thread *t = this_thread.thread;
     return t == NULL ? &root_heap : t->current;
 }
 
-void rn_heap_push(rn_heap *heap)
-{
+void rn_heap_push(rn_heap *heap) {
     thread *t = thread_begin();
     if (t == NULL || t->depth == PUSH_DEPTH)
-        misuse(heap, t == NULL ? "rn_heap_push in a thread that has ended" : "rn_heap_push nested too deep");
+        misuse(heap, t == NULL ? "rn_heap_push in a thread that can have no caches" : "rn_heap_push nested too deep");
     t->pushed[t->depth++] = t->current;
     make_current(t, heap);
     local_end();
 }
 
-void rn_heap_pop_to(int mark)
-{
+void rn_heap_pop_to(int mark) {
     thread *t = thread_begin();
     if (t == NULL)
         return;
@@ -202,31 +181,26 @@ void rn_heap_pop_to(int mark)
     local_end();
 }
 
-int rn_heap_mark(void)
-{
+int rn_heap_mark(void) {
     return this_thread.thread == NULL ? 0 : this_thread.thread->depth;
 }
 
-void rn_heap_pop(void)
-{
+void rn_heap_pop(void) {
     rn_heap_pop_to(rn_heap_mark() - 1);
 }
 
 /* --- other threads' ------------------------------------------------------------------------------------------- */
 
-static bool is_outside(const thread *t)
-{
+static bool is_outside(const thread *t) {
     return __atomic_load_n(&t->local->busy, __ATOMIC_ACQUIRE) == 0 &&
            __atomic_load_n(&t->local->cache, __ATOMIC_RELAXED) == &empty_cache;
 }
 
-static bool is_other(const thread *t)
-{
+static bool is_other(const thread *t) {
     return t->local != &this_thread;
 }
 
-static void revoke_others(void)
-{
+static void revoke_others(void) {
     for (thread *t = threads; t != NULL; t = t->next)
         if (is_other(t)) {
             __atomic_store_n(&t->revoked, true, __ATOMIC_SEQ_CST);
@@ -235,8 +209,7 @@ static void revoke_others(void)
 }
 
 /* A thread that was inside a miss may have put its cache back as it was revoked: it is told once more. */
-static bool tell_again(void)
-{
+static bool tell_again(void) {
     bool any = false;
     for (thread *t = threads; t != NULL; t = t->next)
         if (is_other(t) && t->unsettled) {
@@ -248,8 +221,7 @@ static bool tell_again(void)
 
 /* Stops all other threads from using their caches. Those that would not leave in time are marked unsettled. The
  * threads' lock is held. Returns how many those are. */
-static unsigned stop_others(void)
-{
+static unsigned stop_others(void) {
     bool any = false;
     revoke_others();
     for (thread *t = threads; t != NULL; t = t->next) {
@@ -277,22 +249,19 @@ static unsigned stop_others(void)
     return left;
 }
 
-static void let_others_go(void)
-{
+static void let_others_go(void) {
     for (thread *t = threads; t != NULL; t = t->next)
         __atomic_store_n(&t->revoked, false, __ATOMIC_RELEASE);
 }
 
-bool threads_alone(void)
-{
+bool threads_alone(void) {
     os_lock(&threads_lock);
     bool alone = threads == NULL || (threads == this_thread.thread && threads->next == NULL);
     os_unlock(&threads_lock);
     return alone;
 }
 
-unsigned threads_take_over(void)
-{
+unsigned threads_take_over(void) {
     os_lock(&threads_lock);
     unsigned left = stop_others();
     for (thread *t = threads; t != NULL; t = t->next)
@@ -303,8 +272,7 @@ unsigned threads_take_over(void)
     return left;
 }
 
-void thread_drain_own(void)
-{
+void thread_drain_own(void) {
     if (this_thread.thread == NULL)
         return;
     thread *t = thread_begin();
@@ -312,8 +280,7 @@ void thread_drain_own(void)
     local_end();
 }
 
-static void drop_cache_of(thread *t, rn_heap *heap)
-{
+static void drop_cache_of(thread *t, rn_heap *heap) {
     hardened_forget(t, heap);
     for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
         if ((*link)->heap == heap) {
@@ -324,10 +291,10 @@ static void drop_cache_of(thread *t, rn_heap *heap)
         }
 }
 
-void threads_drop_heap(rn_heap *heap)
-{
+void threads_drop_heap(rn_heap *heap) {
     os_lock(&threads_lock);
-    stop_others();
+    while (stop_others() != 0 && os.membarrier)
+        ; /* one that was preempted inside another heap's slow path will leave it */
     local_begin();
     for (thread *t = threads; t != NULL; t = t->next)
         drop_cache_of(t, heap);
@@ -338,22 +305,19 @@ void threads_drop_heap(rn_heap *heap)
 
 /* --- fork ----------------------------------------------------------------------------------------------------- */
 
-void threads_before_fork(void)
-{
+void threads_before_fork(void) {
     os_lock(&threads_lock);
     stop_others();
 }
 
-void threads_after_fork_in_parent(void)
-{
+void threads_after_fork_in_parent(void) {
     let_others_go();
     os_unlock(&threads_lock);
 }
 
 /* Only the forking thread lives on. What others had cached comes back; what one held that could not be stopped in the
  * middle of a batch is lost to the child, since its arrays can't be trusted. */
-void threads_after_fork_in_child(void)
-{
+void threads_after_fork_in_child(void) {
     thread *mine = this_thread.thread;
     thread *dead = threads;
     threads = mine;

@@ -3,6 +3,7 @@
  * A charge climbs from a heap to the root; used, peak and denied are of the subtree. Start with heap_charge. */
 #include "hardened.h"
 
+#include <errno.h>
 #include <string.h>
 
 rn_heap root_heap = {.id = 1, .name = "root"};
@@ -11,29 +12,25 @@ static os_mutex tree_lock OWN_LINE;
 static rn_heap *heaps[HEAP_IDS];
 static uint32_t last_id = 1;
 
-rn_heap *rn_heap_root(void)
-{
+rn_heap *rn_heap_root(void) {
     return &root_heap;
 }
 
 /* --- charges -------------------------------------------------------------------------------------------------- */
 
-static void raise_peak(rn_heap *heap, size_t used)
-{
+static void raise_peak(rn_heap *heap, size_t used) {
     size_t peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED);
     while (used > peak &&
            !__atomic_compare_exchange_n(&heap->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 
-static void uncharge_until(rn_heap *heap, const rn_heap *end, size_t bytes)
-{
+static void uncharge_until(rn_heap *heap, const rn_heap *end, size_t bytes) {
     for (; heap != end; heap = heap->parent)
         __atomic_fetch_sub(&heap->used, bytes, __ATOMIC_RELAXED);
 }
 
-bool heap_charge(rn_heap *heap, size_t bytes)
-{
+bool heap_charge(rn_heap *heap, size_t bytes) {
     for (rn_heap *h = heap; h != NULL; h = h->parent) {
         size_t used = __atomic_add_fetch(&h->used, bytes, __ATOMIC_RELAXED);
         size_t limit = __atomic_load_n(&h->limit, __ATOMIC_RELAXED);
@@ -47,28 +44,24 @@ bool heap_charge(rn_heap *heap, size_t bytes)
     return true;
 }
 
-void heap_uncharge(rn_heap *heap, size_t bytes)
-{
+void heap_uncharge(rn_heap *heap, size_t bytes) {
     uncharge_until(heap, NULL, bytes);
 }
 
-void heap_note_denied(rn_heap *heap)
-{
+void heap_note_denied(rn_heap *heap) {
     for (; heap != NULL; heap = heap->parent)
         __atomic_fetch_add(&heap->denied, 1, __ATOMIC_RELAXED);
 }
 
 /* --- a heap's spans ------------------------------------------------------------------------------------------- */
 
-static void name_span(const rn_heap *heap, const span *s)
-{
+static void name_span(const rn_heap *heap, const span *s) {
     char name[HEAP_NAME_MAX + 8] = "ration: ";
     memcpy(name + 8, heap->name, HEAP_NAME_MAX);
     os_name((void *)s->start, (size_t)s->granules << GRANULE_SHIFT, name);
 }
 
-void heap_add_span(rn_heap *heap, span *s)
-{
+void heap_add_span(rn_heap *heap, span *s) {
     if (UNLIKELY(os.names))
         name_span(heap, s);
     os_lock(&heap->spans_lock);
@@ -80,8 +73,7 @@ void heap_add_span(rn_heap *heap, span *s)
     os_unlock(&heap->spans_lock);
 }
 
-void heap_remove_span(rn_heap *heap, span *s)
-{
+void heap_remove_span(rn_heap *heap, span *s) {
     os_lock(&heap->spans_lock);
     if (s->older != NULL)
         s->older->newer = s->newer;
@@ -92,8 +84,7 @@ void heap_remove_span(rn_heap *heap, span *s)
     os_unlock(&heap->spans_lock);
 }
 
-static void each_span_of(rn_heap *heap, void (*look)(const span *))
-{
+static void each_span_of(rn_heap *heap, void (*look)(const span *)) {
     os_lock(&heap->spans_lock);
     for (const span *s = heap->spans; s != NULL; s = s->older)
         look(s);
@@ -102,8 +93,7 @@ static void each_span_of(rn_heap *heap, void (*look)(const span *))
         each_span_of(child, look);
 }
 
-void heap_each_span(void (*look)(const span *))
-{
+void heap_each_span(void (*look)(const span *)) {
     os_lock(&tree_lock);
     each_span_of(&root_heap, look);
     os_unlock(&tree_lock);
@@ -111,8 +101,7 @@ void heap_each_span(void (*look)(const span *))
 
 /* --- making and destroying ------------------------------------------------------------------------------------ */
 
-static uint32_t unused_id(void)
-{
+static uint32_t unused_id(void) {
     for (uint32_t tries = 0; tries < HEAP_IDS; tries++) {
         last_id = last_id + 1 == HEAP_IDS ? 2 : last_id + 1;
         if (heaps[last_id] == NULL)
@@ -121,8 +110,7 @@ static uint32_t unused_id(void)
     return 0;
 }
 
-static bool adopt(rn_heap *parent, rn_heap *child)
-{
+static bool adopt(rn_heap *parent, rn_heap *child) {
     os_lock(&tree_lock);
     child->id = unused_id();
     if (child->id != 0) {
@@ -134,23 +122,34 @@ static bool adopt(rn_heap *parent, rn_heap *child)
     return child->id != 0;
 }
 
-static void disown(rn_heap *child)
-{
+static void disown(rn_heap *child) {
     os_lock(&tree_lock);
     rn_heap **link = &child->parent->first_child;
     while (*link != child)
         link = &(*link)->next_sibling;
     *link = child->next_sibling;
-    heaps[child->id] = NULL;
     os_unlock(&tree_lock);
 }
 
-rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit)
+static void free_id(const rn_heap *heap)
 {
+    os_lock(&tree_lock);
+    heaps[heap->id] = NULL;
+    os_unlock(&tree_lock);
+}
+
+
+static rn_heap *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) {
     start_once();
     rn_heap *heap = table_take(sizeof *heap);
     if (heap == NULL)
-        return NULL;
+        return no_memory();
     heap->parent = parent == NULL ? &root_heap : parent;
     heap->limit = limit;
     size_t length = name == NULL ? 0 : strnlen(name, HEAP_NAME_MAX - 1);
@@ -158,27 +157,26 @@ rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit)
         memcpy(heap->name, name, length);
     if (!adopt(heap->parent, heap)) {
         table_give(heap, sizeof *heap);
-        return NULL;
+        return no_memory();
     }
     return heap;
 }
 
-static void forget_live(const rn_heap *heap)
-{
+static void forget_live(const rn_heap *heap) {
     size_t bytes = heap->large_bytes;
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         bytes += (size_t)heap->stores[i].blocks_out * size_classes[i].size;
     __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-void rn_heap_destroy(rn_heap *heap)
-{
+void rn_heap_destroy(rn_heap *heap) {
     if (heap == NULL)
         return;
     if (heap == &root_heap)
         misuse(heap, "rn_heap_destroy of the root");
     while (heap->first_child != NULL)
         rn_heap_destroy(heap->first_child);
+    disown(heap); /* first, so that nobody meets it on the way through the tree while it goes */
     threads_drop_heap(heap);
     forget_live(heap);
     store_forget_idle(heap);
@@ -190,14 +188,13 @@ void rn_heap_destroy(rn_heap *heap)
         else
             page_heap_give(s, span_used_pages(s));
     }
-    disown(heap);
+    free_id(heap);
     table_give(heap, sizeof *heap);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------- */
 
-static void add_blocks(const rn_heap *heap, rn_stats *stats)
-{
+static void add_blocks(const rn_heap *heap, rn_stats *stats) {
     stats->live += __atomic_load_n(&heap->large_bytes, __ATOMIC_RELAXED);
     stats->objects += __atomic_load_n(&heap->large_blocks, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
@@ -209,8 +206,7 @@ static void add_blocks(const rn_heap *heap, rn_stats *stats)
         add_blocks(child, stats);
 }
 
-void rn_heap_stats(const rn_heap *heap, rn_stats *stats)
-{
+void rn_heap_stats(const rn_heap *heap, rn_stats *stats) {
     *stats = (rn_stats){
         .used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED),
         .peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED),
@@ -222,15 +218,13 @@ void rn_heap_stats(const rn_heap *heap, rn_stats *stats)
     os_unlock(&tree_lock);
 }
 
-static void purge_subtree(rn_heap *heap)
-{
+static void purge_subtree(rn_heap *heap) {
     store_purge_heap(heap);
     for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
         purge_subtree(child);
 }
 
-size_t rn_heap_trim(rn_heap *heap)
-{
+size_t rn_heap_trim(rn_heap *heap) {
     size_t before = page_heap_read().purged + store_purged_bytes();
     threads_take_over();
     thread_drain_own();
@@ -243,33 +237,28 @@ size_t rn_heap_trim(rn_heap *heap)
 
 /* --- fork ----------------------------------------------------------------------------------------------------- */
 
-static void each_heap(rn_heap *heap, void (*visit)(rn_heap *))
-{
+static void each_heap(rn_heap *heap, void (*visit)(rn_heap *)) {
     visit(heap);
     for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
         each_heap(child, visit);
 }
 
-static void lock_heap(rn_heap *heap)
-{
+static void lock_heap(rn_heap *heap) {
     store_lock_all(heap);
     os_lock(&heap->spans_lock);
 }
 
-static void unlock_heap(rn_heap *heap)
-{
+static void unlock_heap(rn_heap *heap) {
     os_unlock(&heap->spans_lock);
     store_unlock_all(heap);
 }
 
-void heap_tree_lock(void)
-{
+void heap_tree_lock(void) {
     os_lock(&tree_lock);
     each_heap(&root_heap, lock_heap);
 }
 
-void heap_tree_unlock(void)
-{
+void heap_tree_unlock(void) {
     each_heap(&root_heap, unlock_heap);
     os_unlock(&tree_lock);
 }

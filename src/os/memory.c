@@ -24,19 +24,16 @@
 /* Without MAP_NORESERVE, so that the kernel refuses at once what it could never give (proc(5), overcommit_memory). */
 enum { PAGES = MAP_PRIVATE | MAP_ANONYMOUS };
 
-static void *map_pages(void *where, size_t size, int protection, int flags)
-{
+static void *map_pages(void *where, size_t size, int protection, int flags) {
     long result = os_syscall(SYS_mmap, (long)where, (long)size, protection, flags, -1, 0);
     return result < 0 && result > -4096 ? NULL : (void *)result;
 }
 
-static long call_range(long number, const void *start, size_t size, long argument)
-{
+static long call_range(long number, const void *start, size_t size, long argument) {
     return os_syscall(number, (long)start, (long)size, argument, 0, 0, 0);
 }
 
-static void *reserve(size_t size, size_t align)
-{
+static void *reserve(size_t size, size_t align) {
     char *start = map_pages(NULL, size, PROT_NONE, PAGES);
     if (start == NULL || ((uintptr_t)start & (align - 1)) == 0)
         return start;
@@ -53,8 +50,7 @@ static void *reserve(size_t size, size_t align)
     return start + head;
 }
 
-void *os_reserve(size_t size, size_t align)
-{
+void *os_reserve(size_t size, size_t align) {
     void *start = reserve(size, align);
     if (start == NULL)
         return NULL;
@@ -64,44 +60,37 @@ void *os_reserve(size_t size, size_t align)
     return start;
 }
 
-bool os_commit(void *start, size_t size)
-{
+bool os_commit(void *start, size_t size) {
     call_range(SYS_madvise, start, size, MADV_DODUMP);
     return call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
 }
 
-void *os_map(size_t size)
-{
+void *os_map(size_t size) {
     return map_pages(NULL, size, PROT_READ | PROT_WRITE, PAGES);
 }
 
-bool os_purge(void *start, size_t size)
-{
+bool os_purge(void *start, size_t size) {
     if (os.strict_overcommit)
         return map_pages(start, size, PROT_NONE, PAGES | MAP_FIXED) != NULL;
     /* MADV_DONTNEED fails on locked pages (mlock(2)); the pages then stay ours, with their contents. */
     return call_range(SYS_madvise, start, size, MADV_DONTNEED) == 0;
 }
 
-bool os_renew(void *start, size_t size)
-{
+bool os_renew(void *start, size_t size) {
     return map_pages(start, size, PROT_READ | PROT_WRITE, PAGES | MAP_FIXED) != NULL;
 }
 
-bool os_release(void *start, size_t size)
-{
+bool os_release(void *start, size_t size) {
     return call_range(SYS_munmap, start, size, 0) == 0;
 }
 
-static bool move_pages(void *from, void *to, size_t size)
-{
+static bool move_pages(void *from, void *to, size_t size) {
     return os_syscall(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
                       (long)to, 0) == (long)to;
 }
 
 /* Whether pages can be moved and purged where they have come to: some emulators then purge nothing. */
-static bool try_moving(void)
-{
+static bool try_moving(void) {
     volatile char *pages = os_map(2 * os.page_size);
     if (pages == NULL)
         return false;
@@ -113,8 +102,7 @@ static bool try_moving(void)
     return moves;
 }
 
-bool os_move(void *from, void *to, size_t size)
-{
+bool os_move(void *from, void *to, size_t size) {
     static int moves; /* 0: not known yet */
     if (os.strict_overcommit)
         return false;
@@ -123,22 +111,19 @@ bool os_move(void *from, void *to, size_t size)
     return __atomic_load_n(&moves, __ATOMIC_RELAXED) > 0 && move_pages(from, to, size);
 }
 
-void os_name(void *start, size_t size, const char *name)
-{
+void os_name(void *start, size_t size, const char *name) {
     if (!os.names)
         return;
     os_syscall(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, (long)start, (long)size, (long)name, 0);
 }
 
 /* Light guards (madvise(2), Linux 6.13) need no mapping of their own, and drop the pages' contents. */
-bool os_guard(void *start, size_t size)
-{
+bool os_guard(void *start, size_t size) {
     return call_range(SYS_madvise, start, size, MADV_GUARD_INSTALL) == 0 ||
            call_range(SYS_mprotect, start, size, PROT_NONE) == 0;
 }
 
-bool os_unguard(void *start, size_t size)
-{
+bool os_unguard(void *start, size_t size) {
     long removed = call_range(SYS_madvise, start, size, MADV_GUARD_REMOVE);
     bool none_to_remove = removed == -EINVAL; /* before Linux 6.13 */
     return (removed == 0 || none_to_remove) && call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;

@@ -24,8 +24,8 @@ typedef struct os_facts {
     bool address_limit;     /* RLIMIT_AS is set: reserve in small steps */
     bool membarrier;        /* one thread can make all pass a barrier: caches can be taken over */
     bool restart;           /* … and restart their rseq sections: caches can be used by the fast paths */
-    bool names;             /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
-    bool secure;            /* set-uid or the like: the environment is not ours to trust */
+    bool names;  /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
+    bool secure; /* set-uid or the like: the environment is not ours to trust */
 } os_facts;
 
 extern os_facts os;
@@ -81,6 +81,8 @@ void os_restart_end(void);
 extern ptrdiff_t os_rseq_offset;
 /* Lets other threads run for about this long. */
 void os_pause(unsigned microseconds);
+/* Whether the process has, or may have, more than one thread. */
+bool os_has_threads(void);
 /* Once, at start: at_end is to be called on each thread that calls os_thread_watch, when the thread ends. False if
  * libc has no more thread-specific keys; os_thread_watch, if it has no memory for this one. */
 bool os_threads_start(void (*at_end)(void));

@@ -17,8 +17,7 @@ os_facts os;
 static struct stat stderr_at_start;
 static bool stderr_known;
 
-static bool read_strict_overcommit(void)
-{
+static bool read_strict_overcommit(void) {
     char mode = 0;
     long file = os_syscall(SYS_openat, AT_FDCWD, (long)"/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (file < 0)
@@ -28,19 +27,16 @@ static bool read_strict_overcommit(void)
     return mode == '2';
 }
 
-static bool has_address_limit(void)
-{
+static bool has_address_limit(void) {
     struct rlimit limit;
     return os_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
-static bool stat_stderr(struct stat *out)
-{
+static bool stat_stderr(struct stat *out) {
     return os_syscall(SYS_fstat, 2, (long)out, 0, 0, 0, 0) == 0;
 }
 
-void os_start(void)
-{
+void os_start(void) {
     os.page_size = getauxval(AT_PAGESZ);
     os.secure = getauxval(AT_SECURE) != 0;
     os.strict_overcommit = read_strict_overcommit();
@@ -49,8 +45,7 @@ void os_start(void)
     stderr_known = stat_stderr(&stderr_at_start);
 }
 
-const char *os_variable(char **environment, const char *name)
-{
+const char *os_variable(char **environment, const char *name) {
     size_t length = strlen(name);
     for (char **entry = environment; *entry != NULL; entry++)
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
@@ -58,15 +53,13 @@ const char *os_variable(char **environment, const char *name)
     return NULL;
 }
 
-uint64_t os_clock_ms(void)
-{
+uint64_t os_clock_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t os_random(void)
-{
+uint64_t os_random(void) {
     uint64_t value;
     if (os_syscall(SYS_getrandom, (long)&value, sizeof value, 1 /* GRND_NONBLOCK */, 0, 0, 0) == sizeof value)
         return value;
@@ -75,8 +68,7 @@ uint64_t os_random(void)
     return ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)&value) * 0x9e3779b97f4a7c15u;
 }
 
-static bool write_all(long file, const char *text, size_t length)
-{
+static bool write_all(long file, const char *text, size_t length) {
     while (length > 0) {
         long written = os_syscall(SYS_write, file, (long)text, (long)length, 0, 0, 0);
         if (written <= 0)
@@ -87,18 +79,15 @@ static bool write_all(long file, const char *text, size_t length)
     return true;
 }
 
-bool os_write_file(const char *path, const char *text, size_t length)
-{
-    long file =
-        os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, 0, 0);
+bool os_write_file(const char *path, const char *text, size_t length) {
+    long file = os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, 0, 0);
     if (file < 0)
         return false;
     bool written = write_all(file, text, length);
     return os_syscall(SYS_close, file, 0, 0, 0, 0, 0) == 0 && written;
 }
 
-void os_say(const char *line, size_t length)
-{
+void os_say(const char *line, size_t length) {
     struct stat now;
     if (!stderr_known || !stat_stderr(&now) || now.st_dev != stderr_at_start.st_dev ||
         now.st_ino != stderr_at_start.st_ino)

@@ -41,35 +41,29 @@ extern const unsigned libc_size __asm__("__rseq_size") __attribute__((weak));
 
 ptrdiff_t os_rseq_offset;
 
-static char *thread_pointer(void)
-{
+static char *thread_pointer(void) {
     return __builtin_thread_pointer();
 }
 
-static bool libc_has_area(void)
-{
+static bool libc_has_area(void) {
     return &libc_size != NULL && libc_size != 0;
 }
 
-static long barrier(int command)
-{
+static long barrier(int command) {
     return os_syscall(SYS_membarrier, command, 0, 0, 0, 0, 0);
 }
 
-static long register_own(int flags)
-{
+static long register_own(int flags) {
     return os_syscall(SYS_rseq, (long)&own_area, sizeof own_area, flags, RSEQ_SIGNATURE, 0, 0);
 }
 
-void os_restart_start(void)
-{
+void os_restart_start(void) {
     os_rseq_offset = libc_has_area() ? libc_offset : (char *)&own_area - thread_pointer();
     os.restart = barrier(BARRIER_REGISTER_RSEQ) == 0;
     os.membarrier = os.restart || barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 }
 
-bool os_restart_begin(void)
-{
+bool os_restart_begin(void) {
     if (!os.restart)
         return false;
     if (libc_has_area())
@@ -77,14 +71,12 @@ bool os_restart_begin(void)
     return own_area.cpu_id >= 0 || register_own(0) == 0;
 }
 
-void os_restart_end(void)
-{
+void os_restart_end(void) {
     if (!libc_has_area())
         register_own(RSEQ_UNREGISTER);
 }
 
-bool os_barrier_everywhere(void)
-{
+bool os_barrier_everywhere(void) {
     if (!os.membarrier)
         return false;
     return barrier(os.restart ? BARRIER_RSEQ : MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;

@@ -8,8 +8,7 @@
 
 #if defined(__x86_64__)
 
-static inline long os_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
+static inline long os_syscall(long number, long a, long b, long c, long d, long e, long f) {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
@@ -23,8 +22,7 @@ static inline long os_syscall(long number, long a, long b, long c, long d, long 
 
 #elif defined(__aarch64__)
 
-static inline long os_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
+static inline long os_syscall(long number, long a, long b, long c, long d, long e, long f) {
     register long x8 __asm__("x8") = number;
     register long x0 __asm__("x0") = a;
     register long x1 __asm__("x1") = b;

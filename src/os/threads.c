@@ -13,13 +13,11 @@ enum { FREE = 0, HELD = 1, HELD_WITH_SLEEPERS = 2 };
 
 enum { SPINS = 60 };
 
-static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
-{
+static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *timeout) {
     os_syscall(SYS_futex, (long)word, operation | FUTEX_PRIVATE_FLAG, value, (long)timeout, 0, 0);
 }
 
-static inline void relax(void)
-{
+static inline void relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #else
@@ -27,8 +25,7 @@ static inline void relax(void)
 #endif
 }
 
-static COLD void lock_contended(os_mutex *mutex)
-{
+static COLD void lock_contended(os_mutex *mutex) {
     for (int i = 0; i < SPINS; i++) {
         uint32_t expected = FREE;
         if (__atomic_load_n(&mutex->state, __ATOMIC_RELAXED) == FREE &&
@@ -43,36 +40,31 @@ static COLD void lock_contended(os_mutex *mutex)
 /* The thread that holds every lock, by its thread pointer. */
 static void *all_held_by;
 
-static inline bool i_hold_all(void)
-{
+static inline bool i_hold_all(void) {
     return UNLIKELY(__atomic_load_n(&all_held_by, __ATOMIC_RELAXED) == __builtin_thread_pointer());
 }
 
-void os_hold_all(bool held)
-{
+void os_hold_all(bool held) {
     __atomic_store_n(&all_held_by, held ? __builtin_thread_pointer() : NULL, __ATOMIC_RELAXED);
 }
 
-void os_lock(os_mutex *mutex)
-{
+void os_lock(os_mutex *mutex) {
     if (i_hold_all())
         return;
     uint32_t expected = FREE;
-    if (UNLIKELY(!__atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE,
-                                              __ATOMIC_RELAXED)))
+    if (UNLIKELY(
+            !__atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
         lock_contended(mutex);
 }
 
-void os_unlock(os_mutex *mutex)
-{
+void os_unlock(os_mutex *mutex) {
     if (i_hold_all())
         return;
     if (UNLIKELY(__atomic_exchange_n(&mutex->state, FREE, __ATOMIC_RELEASE) == HELD_WITH_SLEEPERS))
         futex(&mutex->state, FUTEX_WAKE, 1, NULL);
 }
 
-void os_pause(unsigned microseconds)
-{
+void os_pause(unsigned microseconds) {
     static uint32_t never_woken;
     struct timespec wait = {.tv_nsec = (long)microseconds * 1000};
     futex(&never_woken, FUTEX_WAIT, 0, &wait);
@@ -81,19 +73,24 @@ void os_pause(unsigned microseconds)
 static pthread_key_t end_key;
 static void (*end_function)(void);
 
-static void thread_ended(void *unused)
-{
+static void thread_ended(void *unused) {
     (void)unused;
     end_function();
 }
 
-bool os_threads_start(void (*at_end)(void))
+/* glibc's word (sys/single_threaded.h); other libcs have none. */
+extern const char libc_single_threaded __asm__("__libc_single_threaded") __attribute__((weak));
+
+bool os_has_threads(void)
 {
+    return &libc_single_threaded == NULL || !libc_single_threaded;
+}
+
+bool os_threads_start(void (*at_end)(void)) {
     end_function = at_end;
     return pthread_key_create(&end_key, thread_ended) == 0;
 }
 
-bool os_thread_watch(void)
-{
+bool os_thread_watch(void) {
     return pthread_setspecific(end_key, &end_key) == 0;
 }

@@ -15,8 +15,7 @@
 /* Not there in a static program, which can't have a second malloc either. */
 extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
-static void say(const char *what)
-{
+static void say(const char *what) {
     char line[160];
     int length = snprintf(line, sizeof line, "ration: %s\n", what);
     os_say(line, (size_t)length);
@@ -24,8 +23,7 @@ static void say(const char *what)
 
 /* Whether malloc, as the program's libraries see it, is somebody else's: what strdup gives is then not ours. Another
  * Ration linked into the program is not worth a word. */
-static void tell_who_serves(void)
-{
+static void tell_who_serves(void) {
     char *probe = strdup("");
     bool ours = probe == NULL || rn_heap_of(probe) != NULL;
     if (ours)
@@ -38,8 +36,7 @@ static void tell_who_serves(void)
         say("this program brings its own malloc; Ration serves nothing");
 }
 
-__attribute__((constructor)) static void begin(int count, char **arguments, char **environment)
-{
+__attribute__((constructor)) static void begin(int count, char **arguments, char **environment) {
     (void)count;
     (void)arguments;
     start_once();
@@ -52,7 +49,6 @@ __attribute__((constructor)) static void begin(int count, char **arguments, char
     tell_who_serves();
 }
 
-__attribute__((destructor)) static void end(void)
-{
+__attribute__((destructor)) static void end(void) {
     finish();
 }

@@ -23,8 +23,7 @@ void free_sized(void *block, size_t size) EXPORT;
 void free_aligned_sized(void *block, size_t align, size_t size) EXPORT;
 void *__libc_memalign(size_t align, size_t size) EXPORT;
 
-EXPORT void *realloc(void *block, size_t size)
-{
+EXPORT void *realloc(void *block, size_t size) {
     if (size == 0 && block != NULL) {
         rn_free(block);
         return NULL;
@@ -32,8 +31,7 @@ EXPORT void *realloc(void *block, size_t size)
     return rn_realloc(block, size);
 }
 
-EXPORT void *reallocarray(void *block, size_t count, size_t size)
-{
+EXPORT void *reallocarray(void *block, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) {
         errno = ENOMEM;
@@ -43,31 +41,26 @@ EXPORT void *reallocarray(void *block, size_t count, size_t size)
 }
 
 /* C23 lets these check the size; a block's class knows better than its caller. */
-void free_sized(void *block, size_t size)
-{
+void free_sized(void *block, size_t size) {
     (void)size;
     rn_free(block);
 }
 
-void free_aligned_sized(void *block, size_t align, size_t size)
-{
+void free_aligned_sized(void *block, size_t align, size_t size) {
     (void)align;
     (void)size;
     rn_free(block);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t size)
-{
+EXPORT void *aligned_alloc(size_t align, size_t size) {
     return rn_aligned_alloc(align, size);
 }
 
-static size_t next_power_of_two(size_t align)
-{
+static size_t next_power_of_two(size_t align) {
     return align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
 }
 
-EXPORT void *memalign(size_t align, size_t size)
-{
+EXPORT void *memalign(size_t align, size_t size) {
     if (align > (size_t)PTRDIFF_MAX + 1) {
         errno = EINVAL;
         return NULL;
@@ -75,13 +68,11 @@ EXPORT void *memalign(size_t align, size_t size)
     return rn_aligned_alloc(next_power_of_two(align), size);
 }
 
-void *__libc_memalign(size_t align, size_t size)
-{
+void *__libc_memalign(size_t align, size_t size) {
     return memalign(align, size);
 }
 
-EXPORT int posix_memalign(void **out, size_t align, size_t size)
-{
+EXPORT int posix_memalign(void **out, size_t align, size_t size) {
     if (align < sizeof(void *) || (align & (align - 1)) != 0)
         return EINVAL;
     int saved = errno;
@@ -93,14 +84,12 @@ EXPORT int posix_memalign(void **out, size_t align, size_t size)
     return 0;
 }
 
-EXPORT void *valloc(size_t size)
-{
+EXPORT void *valloc(size_t size) {
     start_once();
     return rn_aligned_alloc(os.page_size, size);
 }
 
-EXPORT void *pvalloc(size_t size)
-{
+EXPORT void *pvalloc(size_t size) {
     start_once();
     size_t rounded = (size + os.page_size - 1) & ~(os.page_size - 1);
     if (rounded < size) {
@@ -110,7 +99,6 @@ EXPORT void *pvalloc(size_t size)
     return rn_aligned_alloc(os.page_size, rounded == 0 ? os.page_size : rounded);
 }
 
-EXPORT size_t malloc_usable_size(void *block)
-{
+EXPORT size_t malloc_usable_size(void *block) {
     return rn_usable_size(block);
 }

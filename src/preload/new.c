@@ -20,28 +20,24 @@ extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 extern new_handler get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));
 extern _Noreturn void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((weak));
 
-static void *take(size_t size, size_t align)
-{
+static void *take(size_t size, size_t align) {
     return align == 0 ? rn_malloc(size) : rn_aligned_alloc(align, size);
 }
 
 /* A plug-in may have brought the C++ library with it, after our references were bound. */
-static void *late_symbol(const char *name)
-{
+static void *late_symbol(const char *name) {
     void *library = dlopen == NULL ? NULL : dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
     return library == NULL ? NULL : dlsym(library, name);
 }
 
-static new_handler current_handler(void)
-{
+static new_handler current_handler(void) {
     if (get_new_handler != NULL)
         return get_new_handler();
     new_handler (*late)(void) = (new_handler(*)(void))late_symbol("_ZSt15get_new_handlerv");
     return late == NULL ? NULL : late();
 }
 
-static _Noreturn void refuse(void)
-{
+static _Noreturn void refuse(void) {
     if (throw_bad_alloc != NULL)
         throw_bad_alloc();
     void (*late)(void) = (void (*)(void))late_symbol("_ZSt17__throw_bad_allocv");
@@ -51,8 +47,7 @@ static _Noreturn void refuse(void)
 }
 
 /* Calls the handler until it has made room, or throws, or there is none. */
-static COLD void *take_or_throw(size_t size, size_t align)
-{
+static COLD void *take_or_throw(size_t size, size_t align) {
     for (;;) {
         new_handler handler = current_handler();
         if (handler == NULL)
@@ -64,16 +59,16 @@ static COLD void *take_or_throw(size_t size, size_t align)
     }
 }
 
-static inline void *new_or_throw(size_t size, size_t align)
-{
+static inline void *new_or_throw(size_t size, size_t align) {
     void *block = take(size, align);
     return LIKELY(block != NULL) ? block : take_or_throw(size, align);
 }
 
-#define OPERATOR(result, name, mangled, ...)                                                                           \
-    EXPORT result name(__VA_ARGS__) __asm__(mangled);                                                                  \
+#define OPERATOR(result, name, mangled, ...)          \
+    EXPORT result name(__VA_ARGS__) __asm__(mangled); \
     result name(__VA_ARGS__)
 
+/* clang-format off */
 OPERATOR(void *, new_object, "_Znwm", size_t size) { return new_or_throw(size, 0); }
 OPERATOR(void *, new_array, "_Znam", size_t size) { return new_or_throw(size, 0); }
 OPERATOR(void *, new_aligned, "_ZnwmSt11align_val_t", size_t size, size_t align) { return new_or_throw(size, align); }
@@ -81,11 +76,12 @@ OPERATOR(void *, new_array_aligned, "_ZnamSt11align_val_t", size_t size, size_t 
 {
     return new_or_throw(size, align);
 }
+/* clang-format on */
+
 /* Every form of delete is free: the page map knows size and alignment better than the caller. */
-#define DELETE(name, mangled, ...)                                                                                     \
-    OPERATOR(void, name, mangled, void *block __VA_OPT__(, ) __VA_ARGS__)                                              \
-    {                                                                                                                  \
-        rn_free(block);                                                                                                \
+#define DELETE(name, mangled, ...)                                          \
+    OPERATOR(void, name, mangled, void *block __VA_OPT__(, ) __VA_ARGS__) { \
+        rn_free(block);                                                     \
     }
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"

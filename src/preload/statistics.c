@@ -14,15 +14,13 @@ int mallopt(int parameter, int value);
 void malloc_stats(void);
 int malloc_info(int options, FILE *out);
 
-EXPORT int malloc_trim(size_t pad)
-{
+EXPORT int malloc_trim(size_t pad) {
     (void)pad;
     return rn_heap_trim(&root_heap) != 0;
 }
 
 /* Ration has no tunables of libc's kind: every parameter is taken, and changes nothing. */
-EXPORT int mallopt(int parameter, int value)
-{
+EXPORT int mallopt(int parameter, int value) {
     (void)parameter;
     (void)value;
     return 1;
@@ -30,8 +28,7 @@ EXPORT int mallopt(int parameter, int value)
 
 #if defined(__GLIBC__) /* whose structures these are */
 
-EXPORT struct mallinfo2 mallinfo2(void)
-{
+EXPORT struct mallinfo2 mallinfo2(void) {
     rn_stats stats;
     rn_heap_stats(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
@@ -45,13 +42,11 @@ EXPORT struct mallinfo2 mallinfo2(void)
     };
 }
 
-static int to_int(size_t bytes)
-{
+static int to_int(size_t bytes) {
     return bytes > INT_MAX ? INT_MAX : (int)bytes;
 }
 
-EXPORT struct mallinfo mallinfo(void)
-{
+EXPORT struct mallinfo mallinfo(void) {
     struct mallinfo2 wide = mallinfo2();
     return (struct mallinfo){
         .arena = to_int(wide.arena),
@@ -65,18 +60,15 @@ EXPORT struct mallinfo mallinfo(void)
 
 #endif
 
-EXPORT void malloc_stats(void)
-{
+EXPORT void malloc_stats(void) {
     rn_stats stats;
     rn_heap_stats(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
-    fprintf(stderr,
-            "ration: live %zu in %zu blocks, used %zu, peak %zu, free and resident %zu, returned %zu\n", stats.live,
-            stats.objects, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
+    fprintf(stderr, "ration: live %zu in %zu blocks, used %zu, peak %zu, free and resident %zu, returned %zu\n",
+            stats.live, stats.objects, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
 }
 
-EXPORT int malloc_info(int options, FILE *out)
-{
+EXPORT int malloc_info(int options, FILE *out) {
     if (options != 0) {
         errno = EINVAL;
         return -1;
@@ -91,7 +83,7 @@ EXPORT int malloc_info(int options, FILE *out)
             fprintf(out, "<class size=\"%u\" blocks=\"%u\"/>\n", size_classes[i].size, blocks);
     }
     fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", root_heap.large_blocks, root_heap.large_bytes);
-    fprintf(out, "<total live=\"%zu\" used=\"%zu\" peak=\"%zu\" free=\"%zu\" returned=\"%zu\"/>\n</malloc>\n", stats.live,
-            stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
+    fprintf(out, "<total live=\"%zu\" used=\"%zu\" peak=\"%zu\" free=\"%zu\" returned=\"%zu\"/>\n</malloc>\n",
+            stats.live, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
     return 0;
 }

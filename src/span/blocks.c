@@ -4,38 +4,32 @@
  * 0 alike. Pages are carved in order of address and may be purged later one by one. Start with span_take_blocks. */
 #include "span.h"
 
-static const size_class *class_of(const span *s)
-{
+static const size_class *class_of(const span *s) {
     return &size_classes[s->class_index];
 }
 
-static size_t round_to_page(size_t bytes)
-{
+static size_t round_to_page(size_t bytes) {
     return (bytes + os.page_size - 1) & ~(os.page_size - 1);
 }
 
 /* Bytes from the span's start to the end of the last page that carved blocks reach. */
-static size_t carved_bytes(const span *s)
-{
+static size_t carved_bytes(const span *s) {
     return round_to_page((size_t)s->carved * class_of(s)->size);
 }
 
 /* The same, to the end of the pages that held contents when the span was taken. */
-static size_t reached_bytes(const span *s)
-{
+static size_t reached_bytes(const span *s) {
     size_t carved = carved_bytes(s), touched = (size_t)s->touched * PAGE;
     return carved > touched ? carved : touched;
 }
 
-size_t span_committed(const span *s)
-{
+size_t span_committed(const span *s) {
     if (s->state == SPAN_LARGE)
         return s->size;
     return reached_bytes(s) - (size_t)__builtin_popcountl(s->purged) * PAGE;
 }
 
-span_pages span_used_pages(const span *s)
-{
+span_pages span_used_pages(const span *s) {
     /* The last granule may have come with old contents behind the block's own pages. */
     if (s->state == SPAN_LARGE)
         return (span_pages){.end = s->clean ? s->size >> PAGE_SHIFT : (size_t)s->granules * PAGES_IN_GRANULE};
@@ -43,19 +37,16 @@ span_pages span_used_pages(const span *s)
 }
 
 /* The bits first..last of a word, last < 64. */
-static uint64_t bit_range(unsigned first, unsigned last)
-{
+static uint64_t bit_range(unsigned first, unsigned last) {
     return (~0ull << first) & (~0ull >> (63 - last));
 }
 
 /* The pages that bytes [from, to) of a span lie in, a bit each. */
-static uint64_t pages_under(size_t from, size_t to)
-{
+static uint64_t pages_under(size_t from, size_t to) {
     return bit_range((unsigned)(from >> PAGE_SHIFT), (unsigned)((to - 1) >> PAGE_SHIFT));
 }
 
-static void set_free(span *s, unsigned first, unsigned end)
-{
+static void set_free(span *s, unsigned first, unsigned end) {
     for (unsigned i = first; i < end; i++)
         s->free_blocks[i / 64] |= 1ull << i % 64;
     s->free = (uint16_t)(s->free + (end - first));
@@ -64,8 +55,7 @@ static void set_free(span *s, unsigned first, unsigned end)
 /* --- committing ----------------------------------------------------------------------------------------------- */
 
 /* Blocks carved after the next step: those that begin before the end of the next page, one at least. */
-static unsigned carved_next(const span *s)
-{
+static unsigned carved_next(const span *s) {
     const size_class *class = class_of(s);
     if (s->carved == class->capacity)
         return s->carved;
@@ -77,15 +67,13 @@ static unsigned carved_next(const span *s)
     return next < class->capacity ? next : class->capacity;
 }
 
-size_t span_carve_cost(const span *s)
-{
+size_t span_carve_cost(const span *s) {
     size_t reached = reached_bytes(s);
     size_t next = round_to_page((size_t)carved_next(s) * class_of(s)->size);
     return next > reached ? next - reached : 0;
 }
 
-bool span_carve(span *s)
-{
+bool span_carve(span *s) {
     unsigned next = carved_next(s);
     if (next == s->carved)
         return false;
@@ -94,18 +82,15 @@ bool span_carve(span *s)
     return true;
 }
 
-static size_t system_page_pages(void)
-{
+static size_t system_page_pages(void) {
     return os.page_size >> PAGE_SHIFT;
 }
 
-size_t span_revive_cost(const span *s)
-{
+size_t span_revive_cost(const span *s) {
     return s->purged == 0 ? 0 : os.page_size;
 }
 
-bool span_revive(span *s)
-{
+bool span_revive(span *s) {
     size_t page = (size_t)__builtin_ctzl(s->purged);
     if (os.strict_overcommit && !os_commit((void *)(s->start + page * PAGE), os.page_size))
         return false;
@@ -115,15 +100,13 @@ bool span_revive(span *s)
 
 /* --- taking --------------------------------------------------------------------------------------------------- */
 
-static bool is_resident(const span *s, unsigned index)
-{
+static bool is_resident(const span *s, unsigned index) {
     size_t from = (size_t)index * class_of(s)->size;
     return (s->purged & pages_under(from, from + class_of(s)->size)) == 0;
 }
 
 /* The bits of a word whose blocks lie on committed pages. */
-static uint64_t resident_bits(const span *s, unsigned word)
-{
+static uint64_t resident_bits(const span *s, unsigned word) {
     uint64_t resident = 0;
     for (uint64_t left = s->free_blocks[word]; left != 0; left &= left - 1)
         if (is_resident(s, word * 64 + (unsigned)__builtin_ctzl(left)))
@@ -132,8 +115,7 @@ static uint64_t resident_bits(const span *s, unsigned word)
 }
 
 /* Takes from one word of bits. Returns how many. */
-static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want)
-{
+static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want) {
     size_t size = class_of(s)->size;
     uint64_t resident = s->purged == 0 ? s->free_blocks[word] : resident_bits(s, word);
     uint64_t left = resident;
@@ -150,8 +132,7 @@ static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want
     return taken;
 }
 
-unsigned span_take_blocks(span *s, void **out, unsigned want)
-{
+unsigned span_take_blocks(span *s, void **out, unsigned want) {
     unsigned taken = 0, words = (s->carved + 63u) / 64;
     for (unsigned word = 0; word < words && taken < want; word++)
         if (s->free_blocks[word] != 0)
@@ -162,8 +143,7 @@ unsigned span_take_blocks(span *s, void **out, unsigned want)
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
 
-span_verdict span_judge(const span *s, const void *block)
-{
+span_verdict span_judge(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     unsigned index = span_index(class_of(s), offset);
     if (offset >= (size_t)s->granules << GRANULE_SHIFT || index == SPAN_NOT_A_BLOCK)
@@ -175,8 +155,7 @@ span_verdict span_judge(const span *s, const void *block)
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
 
-static bool all_free(const span *s, unsigned first, unsigned last)
-{
+static bool all_free(const span *s, unsigned first, unsigned last) {
     for (unsigned w = first / 64; w <= last / 64; w++) {
         uint64_t mask = bit_range(w == first / 64 ? first % 64 : 0, w == last / 64 ? last % 64 : 63);
         if ((s->free_blocks[w] & mask) != mask)
@@ -186,8 +165,7 @@ static bool all_free(const span *s, unsigned first, unsigned last)
 }
 
 /* Whether a system page of the carved part holds only free blocks, and is worth a call. */
-static bool page_is_idle(const span *s, size_t page)
-{
+static bool page_is_idle(const span *s, size_t page) {
     size_t from = page * PAGE, size = class_of(s)->size;
     if (s->purged >> page & 1)
         return false;
@@ -203,8 +181,7 @@ static bool page_is_idle(const span *s, size_t page)
 }
 
 /* Returns the pages beyond the carved part that came with the span. */
-static size_t purge_touched(span *s)
-{
+static size_t purge_touched(span *s) {
     size_t carved = carved_bytes(s), bytes = reached_bytes(s) - carved;
     if (bytes == 0 || !os_purge((void *)(s->start + carved), bytes))
         return 0;
@@ -212,8 +189,7 @@ static size_t purge_touched(span *s)
     return bytes;
 }
 
-size_t span_purge(span *s)
-{
+size_t span_purge(span *s) {
     size_t step = system_page_pages(), end = carved_bytes(s) >> PAGE_SHIFT;
     size_t bytes = os.strict_overcommit ? 0 : purge_touched(s);
     for (size_t page = 0; page < end; page += step) {

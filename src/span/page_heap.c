@@ -7,19 +7,16 @@
 
 #include <string.h>
 
-static size_t smaller(size_t a, size_t b)
-{
+static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-static size_t larger(size_t a, size_t b)
-{
+static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
 /* Spans begin and end at multiples of this. */
-static size_t unit_size(void)
-{
+static size_t unit_size(void) {
     return larger(os.page_size, GRANULE);
 }
 
@@ -31,9 +28,9 @@ enum {
     ALL_DIRTY = (1 << PAGES_IN_GRANULE) - 1,
     WAS_PURGED = 1 << PAGES_IN_GRANULE, /* beside the dirty bits: its contents were returned to the system */
 
-    DESCRIPTORS = 6, /* the most that one operation takes */
+    DESCRIPTORS = 6,            /* the most that one operation takes */
     OWN_REGION_ALIGN = 4 << 20, /* blocks aligned to more than this get a region each */
-    REGION_MIN = 16 << 20, /* address space taken at once: as much as there is, between these */
+    REGION_MIN = 16 << 20,      /* address space taken at once: as much as there is, between these */
     REGION_MAX = 1 << 30,
     LIMITED_REGION_MAX = 8 << 20, /* and no more than this where address space is limited */
     REGION_ALIGN = 2 << 20,
@@ -64,20 +61,17 @@ static struct {
 
 /* --- bins ----------------------------------------------------------------------------------------------------- */
 
-static unsigned bin_of(size_t granules)
-{
+static unsigned bin_of(size_t granules) {
     if (granules < EXACT_BINS)
         return (unsigned)granules;
     return EXACT_BINS + (unsigned)(63 - __builtin_clzl(granules)) - 6;
 }
 
-static bins *bins_of(const span *free)
-{
+static bins *bins_of(const span *free) {
     return free->dirty_pages != 0 ? &heap.dirty : &heap.clean;
 }
 
-static void list_insert(span *free)
-{
+static void list_insert(span *free) {
     bins *set = bins_of(free);
     unsigned bin = bin_of(free->granules);
     free->prev = NULL;
@@ -97,8 +91,7 @@ static void list_insert(span *free)
     heap.newest = free;
 }
 
-static void list_remove(span *free)
-{
+static void list_remove(span *free) {
     bins *set = bins_of(free);
     unsigned bin = bin_of(free->granules);
     if (free->next != NULL)
@@ -119,8 +112,7 @@ static void list_remove(span *free)
         heap.oldest = free->newer;
 }
 
-static unsigned next_filled(const bins *set, unsigned bin)
-{
+static unsigned next_filled(const bins *set, unsigned bin) {
     for (unsigned word = bin / 64; word < BIN_WORDS; word++) {
         uint64_t filled = set->filled[word];
         if (word == bin / 64)
@@ -132,16 +124,14 @@ static unsigned next_filled(const bins *set, unsigned bin)
 }
 
 /* The smallest free span of at least so many granules, the lowest among equals in the bins that mix sizes. */
-static span *best_fit(const bins *set, size_t granules)
-{
+static span *best_fit(const bins *set, size_t granules) {
     for (unsigned bin = next_filled(set, bin_of(granules)); bin < BINS; bin = next_filled(set, bin + 1)) {
         if (bin < EXACT_BINS)
             return set->first[bin];
         span *best = NULL;
         for (span *free = set->first[bin]; free != NULL; free = free->next)
-            if (free->granules >= granules &&
-                (best == NULL || free->granules < best->granules ||
-                 (free->granules == best->granules && free->start < best->start)))
+            if (free->granules >= granules && (best == NULL || free->granules < best->granules ||
+                                               (free->granules == best->granules && free->start < best->start)))
                 best = free;
         if (best != NULL)
             return best;
@@ -151,51 +141,43 @@ static span *best_fit(const bins *set, size_t granules)
 
 /* --- entries of free granules --------------------------------------------------------------------------------- */
 
-static page_entry *entry_at(uintptr_t address)
-{
+static page_entry *entry_at(uintptr_t address) {
     return page_map_entry((const void *)address);
 }
 
 static void set_entry(page_entry *entry, uint32_t tag, uint32_t id)
 {
-    __atomic_store_n(&entry->tag, tag, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->span, id, __ATOMIC_RELAXED);
+    __atomic_store_n((uint64_t *)entry, (uint64_t)id << 32 | tag, __ATOMIC_RELAXED);
 }
 
-static uint32_t free_tag(unsigned pages)
-{
+static uint32_t free_tag(unsigned pages) {
     return pages << TAG_HEAP_SHIFT | TAG_FREE;
 }
 
-static void name_end(uintptr_t address, uint32_t id)
-{
+static void name_end(uintptr_t address, uint32_t id) {
     page_entry *entry = entry_at(address);
     set_entry(entry, entry->tag == 0 ? free_tag(0) : entry->tag, id);
 }
 
-static void name_ends(const span *free)
-{
+static void name_ends(const span *free) {
     name_end(free->start, free->id);
     name_end(free->start + ((size_t)free->granules - 1) * GRANULE, free->id);
 }
 
 /* The free span that owns the granule at address, if that is the first or last of one. */
-static span *free_neighbour(uintptr_t address)
-{
+static span *free_neighbour(uintptr_t address) {
     page_entry *entry = entry_at(address);
     return (entry->tag & 0xff) == TAG_FREE ? span_of_id(entry->span) : NULL;
 }
 
 /* Bits set in a granule's four dirty bits. */
-static unsigned dirty_in(uint32_t tag)
-{
+static unsigned dirty_in(uint32_t tag) {
     static const uint8_t bits[ALL_DIRTY + 1] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
     return bits[tag >> TAG_HEAP_SHIFT & ALL_DIRTY];
 }
 
 /* The entry of the next granule: one further on, except from one leaf to the next. */
-static page_entry *next_entry(page_entry *entry, uintptr_t address)
-{
+static page_entry *next_entry(page_entry *entry, uintptr_t address) {
     return (uint32_t)address == 0 ? entry_at(address) : entry + 1;
 }
 
@@ -204,8 +186,7 @@ typedef struct free_pages {
     size_t purged;
 } free_pages;
 
-static free_pages count_pages(uintptr_t start, size_t granules)
-{
+static free_pages count_pages(uintptr_t start, size_t granules) {
     free_pages count = {0};
     page_entry *entry = entry_at(start);
     for (uintptr_t address = start;; entry = next_entry(entry, address)) {
@@ -220,8 +201,7 @@ static free_pages count_pages(uintptr_t start, size_t granules)
 
 /* A free span in the bins for granules whose entries carry their dirty bits already. Never fails: the descriptor is
  * the caller's. */
-static void insert_free(span *free, uintptr_t start, size_t granules, size_t dirty_pages)
-{
+static void insert_free(span *free, uintptr_t start, size_t granules, size_t dirty_pages) {
     free->state = SPAN_FREE;
     free->start = start;
     free->granules = (uint32_t)granules;
@@ -230,14 +210,12 @@ static void insert_free(span *free, uintptr_t start, size_t granules, size_t dir
     list_insert(free);
 }
 
-static uintptr_t end_of(const span *s)
-{
+static uintptr_t end_of(const span *s) {
     return s->start + (size_t)s->granules * GRANULE;
 }
 
 /* Puts a span's granules, whose entries say what is dirty, among the free, merged with its neighbours. */
-static span *merge_free(span *fresh)
-{
+static span *merge_free(span *fresh) {
     span *before = free_neighbour(fresh->start - GRANULE);
     if (before != NULL) {
         list_remove(before);
@@ -259,15 +237,13 @@ static span *merge_free(span *fresh)
 
 /* --- growth --------------------------------------------------------------------------------------------------- */
 
-static size_t granules_for(size_t size)
-{
+static size_t granules_for(size_t size) {
     size_t unit = unit_size();
     return ((size + unit - 1) & ~(unit - 1)) >> GRANULE_SHIFT;
 }
 
 /* Makes [open, open + size) of the current region accessible, as a clean free span or part of one. NULL if refused. */
-static span *open_step(size_t size)
-{
+static span *open_step(size_t size) {
     span *fresh = span_descriptor_take();
     if (fresh == NULL)
         return NULL;
@@ -284,15 +260,13 @@ static span *open_step(size_t size)
     return merge_free(fresh);
 }
 
-static size_t step_size(void)
-{
+static size_t step_size(void) {
     return larger(STEP_MIN, smaller(heap.reserved / 8, STEP_MAX)) & ~(unit_size() - 1);
 }
 
 /* How much address space to take for a span of size bytes. A large one gets exactly its own where address space is
  * short, so that no remainder is lost beside it. */
-static size_t region_size(size_t size)
-{
+static size_t region_size(size_t size) {
     if (!os.address_limit)
         return larger(size, larger(REGION_MIN, smaller(heap.reserved, REGION_MAX)) & ~(unit_size() - 1));
     size_t region = larger(STEP_MIN, smaller(heap.reserved / 8, LIMITED_REGION_MAX)) & ~(unit_size() - 1);
@@ -300,8 +274,7 @@ static size_t region_size(size_t size)
 }
 
 /* Reserves address space for size bytes or, better, much more, and makes it the current region. */
-static bool new_region(size_t size, size_t align)
-{
+static bool new_region(size_t size, size_t align) {
     size_t wanted = region_size(size);
     if (!os.address_limit && align < REGION_ALIGN)
         align = REGION_ALIGN;
@@ -327,17 +300,15 @@ static bool new_region(size_t size, size_t align)
 }
 
 /* Gives up the rest of the current region to the free spans, and starts another. */
-static bool next_region(size_t size, size_t align)
-{
+static bool next_region(size_t size, size_t align) {
     size_t room = heap.region_end - heap.open;
-    if (room != 0)
-        open_step(room);
+    if (room != 0 && open_step(room) == NULL)
+        os_release((void *)heap.open, room);
     return new_region(size, align);
 }
 
 /* Adds at least size bytes of clean free memory, in one piece together with what lies free before it. */
-static bool grow(size_t size)
-{
+static bool grow(size_t size) {
     size_t room = heap.region_end - heap.open;
     span *before = room == 0 ? NULL : free_neighbour(heap.open - GRANULE);
     size_t missing = size - (before == NULL ? 0 : smaller(size, (size_t)before->granules * GRANULE));
@@ -354,8 +325,7 @@ static bool grow(size_t size)
 /* --- tables where address space has run out -------------------------------------------------------------------- */
 
 /* Cuts the end off a free span for good: it becomes nobody's. Needs no descriptor, because it serves to make them. */
-static void *cut_off(span *free, size_t granules)
-{
+static void *cut_off(span *free, size_t granules) {
     list_remove(free);
     free->granules -= (uint32_t)granules;
     uintptr_t start = end_of(free);
@@ -370,8 +340,7 @@ static void *cut_off(span *free, size_t granules)
     return usable ? (void *)start : NULL;
 }
 
-void *span_table_map(size_t size)
-{
+void *span_table_map(size_t size) {
     void *fresh = os_map(size);
     if (fresh != NULL)
         return fresh;
@@ -382,8 +351,7 @@ void *span_table_map(size_t size)
     return free == NULL ? NULL : cut_off(free, granules);
 }
 
-void *page_heap_map_table(size_t size)
-{
+void *page_heap_map_table(size_t size) {
     os_lock(&heap.lock);
     void *result = span_table_map(size);
     os_unlock(&heap.lock);
@@ -392,10 +360,9 @@ void *page_heap_map_table(size_t size)
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
 
-static bool purge_span(span *free)
-{
+static void purge_span(span *free) {
     if (!os_purge((void *)free->start, (size_t)free->granules * GRANULE))
-        return false;
+        return;
     size_t bytes = (size_t)free->dirty_pages * PAGE;
     page_entry *entry = entry_at(free->start);
     for (uintptr_t address = free->start;; entry = next_entry(entry, address)) {
@@ -410,20 +377,18 @@ static bool purge_span(span *free)
     heap.dirty_bytes -= bytes;
     heap.purged_bytes += bytes;
     regret_purged(&heap.regret);
-    return true;
 }
 
-static size_t purge_down_to(size_t keep)
-{
+static size_t purge_down_to(size_t keep) {
     size_t before = heap.dirty_bytes;
-    while (heap.dirty_bytes > keep && heap.oldest != NULL)
-        if (!purge_span(heap.oldest))
-            break;
+    for (span *free = heap.oldest, *newer; free != NULL && heap.dirty_bytes > keep; free = newer) {
+        newer = free->newer;
+        purge_span(free); /* locked pages stay as they are */
+    }
     return before - heap.dirty_bytes;
 }
 
-static void purge_excess(void)
-{
+static void purge_excess(void) {
     size_t allowed = idle_allowance(&heap.regret);
     if (heap.dirty_bytes > allowed)
         purge_down_to(allowed / 2);
@@ -431,9 +396,21 @@ static void purge_excess(void)
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-/* Cuts [start, start + granules) out of a free span that holds it; what is left over stays free. */
-static bool carve_out(span *free, uintptr_t start, size_t granules)
+static bool all_dirty(const span *free)
 {
+    return free->dirty_pages == free->granules * PAGES_IN_GRANULE;
+}
+
+/* Dirty pages in some of a free span's granules; only where it is mixed must they be counted. */
+static size_t dirty_among(const span *free, uintptr_t start, size_t granules)
+{
+    if (free->dirty_pages == 0)
+        return 0;
+    return all_dirty(free) ? granules * PAGES_IN_GRANULE : count_pages(start, granules).dirty;
+}
+
+/* Cuts [start, start + granules) out of a free span that holds it; what is left over stays free. */
+static bool carve_out(span *free, uintptr_t start, size_t granules) {
     size_t head = (start - free->start) >> GRANULE_SHIFT;
     size_t tail = free->granules - head - granules;
     span *before = head == 0 ? NULL : span_descriptor_take();
@@ -446,10 +423,9 @@ static bool carve_out(span *free, uintptr_t start, size_t granules)
         return false;
     }
     list_remove(free);
-    size_t dirty = free->dirty_pages, dirty_head = 0;
-    size_t dirty_here = dirty == 0 ? 0 : count_pages(start, granules).dirty;
+    size_t dirty = free->dirty_pages, dirty_head = 0, dirty_here = dirty_among(free, start, granules);
     if (head != 0) {
-        dirty_head = dirty == 0 ? 0 : count_pages(free->start, head).dirty;
+        dirty_head = dirty_among(free, free->start, head);
         insert_free(before, free->start, head, dirty_head);
     }
     if (tail != 0)
@@ -460,14 +436,12 @@ static bool carve_out(span *free, uintptr_t start, size_t granules)
     return true;
 }
 
-static uintptr_t align_up(uintptr_t address, size_t align)
-{
+static uintptr_t align_up(uintptr_t address, size_t align) {
     return (address + align - 1) & ~(uintptr_t)(align - 1);
 }
 
 /* A place in a region of its own: padding for so large an alignment would waste as much address space. */
-static span *find_in_own_region(size_t granules, size_t align)
-{
+static span *find_in_own_region(size_t granules, size_t align) {
     size_t size = granules << GRANULE_SHIFT;
     if (!next_region(size, align))
         return NULL;
@@ -477,8 +451,7 @@ static span *find_in_own_region(size_t granules, size_t align)
 }
 
 /* A free span, out of the bins, of exactly so many granules at the alignment. */
-static span *find(size_t granules, size_t align)
-{
+static span *find(size_t granules, size_t align) {
     size_t with_padding = granules + ((align - unit_size()) >> GRANULE_SHIFT);
     span *fit = best_fit(&heap.dirty, with_padding);
     if (fit == NULL)
@@ -493,15 +466,13 @@ static span *find(size_t granules, size_t align)
 }
 
 /* Accounts for free granules coming into use: what was dirty no longer counts as free, what was purged is regretted. */
-static void claim(uintptr_t start, size_t granules, size_t dirty_pages)
-{
+static void claim(uintptr_t start, size_t granules, size_t dirty_pages) {
     heap.dirty_bytes -= dirty_pages * PAGE;
-    if (heap.purged_bytes != 0)
+    if (heap.purged_bytes != 0 && dirty_pages != granules * PAGES_IN_GRANULE)
         regret_add(&heap.regret, count_pages(start, granules).purged * PAGE);
 }
 
-static void point_entries(const span *used, uintptr_t start, uint32_t tag)
-{
+static void point_entries(const span *used, uintptr_t start, uint32_t tag) {
     page_entry *entry = entry_at(start);
     for (uintptr_t address = start;; entry = next_entry(entry, address)) {
         set_entry(entry, tag, used->id);
@@ -510,8 +481,7 @@ static void point_entries(const span *used, uintptr_t start, uint32_t tag)
     }
 }
 
-static void start_blocks(span *fresh, uint8_t class_index)
-{
+static void start_blocks(span *fresh, uint8_t class_index) {
     fresh->class_index = class_index;
     fresh->bucket = SPAN_UNLISTED;
     fresh->carved = fresh->free = 0;
@@ -520,8 +490,7 @@ static void start_blocks(span *fresh, uint8_t class_index)
     memset(fresh->free_blocks, 0, sizeof fresh->free_blocks);
 }
 
-span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner)
-{
+span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner) {
     if (size > SIZE_LIMIT || align > SIZE_LIMIT)
         return NULL;
     size_t granules = granules_for(size);
@@ -550,16 +519,14 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
 }
 
 /* The dirty bits of a granule that starts with the span's page-th page. */
-static unsigned dirty_bits(span_pages pages, size_t page)
-{
+static unsigned dirty_bits(span_pages pages, size_t page) {
     if (page >= pages.end)
         return 0;
     unsigned dirty = page < 64 ? (unsigned)(~pages.purged >> page) & ALL_DIRTY : ALL_DIRTY;
     return page + PAGES_IN_GRANULE <= pages.end ? dirty : dirty & ((1u << (pages.end - page)) - 1);
 }
 
-static void mark_free(span *given, span_pages pages)
-{
+static void mark_free(span *given, span_pages pages) {
     page_entry *entry = entry_at(given->start);
     size_t page = 0;
     for (uintptr_t address = given->start;; entry = next_entry(entry, address), page += PAGES_IN_GRANULE) {
@@ -572,8 +539,7 @@ static void mark_free(span *given, span_pages pages)
     }
 }
 
-void page_heap_give(span *given, span_pages pages)
-{
+void page_heap_give(span *given, span_pages pages) {
     os_lock(&heap.lock);
     given->dirty_pages = 0;
     mark_free(given, pages);
@@ -584,8 +550,7 @@ void page_heap_give(span *given, span_pages pages)
 }
 
 /* The free span behind a span in use, if it has so many granules or the region can be opened that far. */
-static span *room_behind(const span *used, size_t granules)
-{
+static span *room_behind(const span *used, size_t granules) {
     span *after = free_neighbour(end_of(used));
     if (after != NULL && after->granules >= granules)
         return after;
@@ -596,8 +561,7 @@ static span *room_behind(const span *used, size_t granules)
 }
 
 /* Makes so many granules of a free span part of the span in use before it. */
-static bool annex(span *used, span *after, size_t granules)
-{
+static bool annex(span *used, span *after, size_t granules) {
     if (!carve_out(after, after->start, granules))
         return false;
     if (os.strict_overcommit && !os_commit((void *)after->start, granules * GRANULE)) {
@@ -613,8 +577,7 @@ static bool annex(span *used, span *after, size_t granules)
     return true;
 }
 
-bool page_heap_extend(span *used, size_t size)
-{
+bool page_heap_extend(span *used, size_t size) {
     size_t granules = granules_for(size);
     os_lock(&heap.lock);
     bool done = granules <= used->granules;
@@ -629,8 +592,7 @@ bool page_heap_extend(span *used, size_t size)
     return done;
 }
 
-void page_heap_shrink(span *used, size_t size)
-{
+void page_heap_shrink(span *used, size_t size) {
     size_t granules = granules_for(size);
     size_t old_pages = span_used_pages(used).end;
     os_lock(&heap.lock);
@@ -652,16 +614,14 @@ void page_heap_shrink(span *used, size_t size)
     os_unlock(&heap.lock);
 }
 
-size_t page_heap_purge(size_t keep)
-{
+size_t page_heap_purge(size_t keep) {
     os_lock(&heap.lock);
     size_t bytes = purge_down_to(keep);
     os_unlock(&heap.lock);
     return bytes;
 }
 
-page_heap_figures page_heap_read(void)
-{
+page_heap_figures page_heap_read(void) {
     os_lock(&heap.lock);
     page_heap_figures figures = {
         .reserved = heap.reserved,
@@ -674,14 +634,12 @@ page_heap_figures page_heap_read(void)
     return figures;
 }
 
-void page_heap_lock(void)
-{
+void page_heap_lock(void) {
     tables_lock();
     os_lock(&heap.lock);
 }
 
-void page_heap_unlock(void)
-{
+void page_heap_unlock(void) {
     os_unlock(&heap.lock);
     tables_unlock();
 }

@@ -9,8 +9,7 @@ static span *unused_spans;
 static unsigned unused_count;
 static uint32_t next_id = 1;
 
-bool page_map_cover(uintptr_t start, uintptr_t end)
-{
+bool page_map_cover(uintptr_t start, uintptr_t end) {
     for (uintptr_t part = start >> 32; part <= (end - 1) >> 32; part++) {
         if (part >= PAGE_MAP_ROOT)
             return false;
@@ -24,8 +23,7 @@ bool page_map_cover(uintptr_t start, uintptr_t end)
     return true;
 }
 
-static span *new_descriptor(void)
-{
+static span *new_descriptor(void) {
     uint32_t table = next_id >> SPAN_TABLE_SHIFT;
     if (table >= SPAN_TABLES)
         return NULL;
@@ -40,8 +38,7 @@ static span *new_descriptor(void)
     return result;
 }
 
-bool span_descriptors_ready(unsigned count)
-{
+bool span_descriptors_ready(unsigned count) {
     while (unused_count < count) {
         span *fresh = new_descriptor();
         if (fresh == NULL)
@@ -51,8 +48,7 @@ bool span_descriptors_ready(unsigned count)
     return true;
 }
 
-span *span_descriptor_take(void)
-{
+span *span_descriptor_take(void) {
     span *result = unused_spans;
     if (result != NULL) {
         unused_spans = result->next;
@@ -61,15 +57,13 @@ span *span_descriptor_take(void)
     return result;
 }
 
-void span_descriptor_give(span *descriptor)
-{
+void span_descriptor_give(span *descriptor) {
     descriptor->state = SPAN_UNUSED;
     descriptor->next = unused_spans;
     unused_spans = descriptor;
     unused_count++;
 }
 
-size_t page_map_bytes(void)
-{
+size_t page_map_bytes(void) {
     return (size_t)next_id * sizeof(span);
 }

@@ -1,17 +1,15 @@
 /* regret.c: how much free memory may wait for its next use. The figures are hints: races cost a wrong guess only. */
 #include "span.h"
 
-enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 64 << 20 };
+enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 256 << 20 };
 
 size_t span_live_bytes OWN_LINE;
 
-void regret_purged(regret *r)
-{
+void regret_purged(regret *r) {
     __atomic_store_n(&r->purged_at, os_clock_ms(), __ATOMIC_RELAXED);
 }
 
-static size_t faded(regret *r)
-{
+static size_t faded(regret *r) {
     size_t bytes = __atomic_load_n(&r->bytes, __ATOMIC_RELAXED);
     if (LIKELY(bytes == 0))
         return 0;
@@ -25,8 +23,7 @@ static size_t faded(regret *r)
     return bytes;
 }
 
-void regret_add(regret *r, size_t bytes)
-{
+void regret_add(regret *r, size_t bytes) {
     uint64_t purged_at = __atomic_load_n(&r->purged_at, __ATOMIC_RELAXED);
     if (bytes == 0 || purged_at == 0)
         return;
@@ -39,8 +36,7 @@ void regret_add(regret *r, size_t bytes)
     __atomic_store_n(&r->bytes, sum < REGRET_MAX ? sum : REGRET_MAX, __ATOMIC_RELAXED);
 }
 
-size_t idle_allowance(regret *r)
-{
+size_t idle_allowance(regret *r) {
     size_t live = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
     size_t share = live / 100 * ALLOWANCE_PERCENT;
     return (share > ALLOWANCE_MIN ? share : ALLOWANCE_MIN) + faded(r);

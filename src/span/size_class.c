@@ -6,20 +6,18 @@
 /* Spans hold SPAN_BLOCKS_MAX blocks or 64 KiB, whichever is less; of blocks above 8 KiB as many as fit 256 KiB, whose
  * pages a word of bits can name. */
 #define FITTING(size) ((256u << 10) / (size))
-#define GRANULES_OF(size)                                                                                              \
-    ((size) <= 64     ? (size) / 16                                                                                    \
-     : (size) <= 8192 ? 4                                                                                              \
-                      : (FITTING(size) * (size) + GRANULE - 1) >> GRANULE_SHIFT)
+#define GRANULES_OF(size) \
+    ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : (FITTING(size) * (size) + GRANULE - 1) >> GRANULE_SHIFT)
 
 #define CAPACITY_OF(size) (((size_t)GRANULES_OF(size) << GRANULE_SHIFT) / (size))
 
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
-#define ROW(below, bytes)                                                                                              \
-    [SIZE_CLASS_##bytes] = {                                                                                           \
-        .size = (bytes),                                                                                               \
-        .reciprocal = (uint32_t)(((1ull << 32) + (bytes) - 1) / (bytes)),                                              \
-        .granules = GRANULES_OF(bytes),                                                                                \
-        .capacity = (uint16_t)(((size_t)GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)),                                       \
+#define ROW(below, bytes)                                                                \
+    [SIZE_CLASS_##bytes] = {                                                             \
+        .size = (bytes),                                                                 \
+        .reciprocal = (uint32_t)(((1ull << 32) + (bytes)-1) / (bytes)),                  \
+        .granules = GRANULES_OF(bytes),                                                  \
+        .capacity = (uint16_t)(((size_t)GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)), \
     },
     SIZE_CLASSES(ROW)
 #undef ROW
@@ -31,16 +29,22 @@ const size_class size_classes[SIZE_CLASSES_COUNT] = {
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
 
+/* clang-format off */
 const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1] = {
-#define RANGE(below, size) [(size) <= TINY_MAX ? (below) / 16 + 1 : 0 ...(size) <= TINY_MAX ? (size) / 16 : 0] = (size) <= TINY_MAX ? SIZE_CLASS_##size : 0,
+#define RANGE(below, size)                                                                                             \
+    [(size) <= TINY_MAX ? (below) / 16 + 1 : 0 ...(size) <= TINY_MAX ? (size) / 16 : 0] =                              \
+        (size) <= TINY_MAX ? SIZE_CLASS_##size : 0,
     SIZE_CLASSES(RANGE)
 #undef RANGE
 };
 
 const uint8_t size_class_of_small[SMALL_MAX / 128 + 1] = {
-#define RANGE(below, size) [(size) > TINY_MAX ? (below) / 128 + 1 : 0 ...(size) > TINY_MAX ? (size) / 128 : 0] = (size) > TINY_MAX ? SIZE_CLASS_##size : 0,
+#define RANGE(below, size)                                                                                             \
+    [(size) > TINY_MAX ? (below) / 128 + 1 : 0 ...(size) > TINY_MAX ? (size) / 128 : 0] =                              \
+        (size) > TINY_MAX ? SIZE_CLASS_##size : 0,
     SIZE_CLASSES(RANGE)
 #undef RANGE
 };
+/* clang-format on */
 
 #pragma GCC diagnostic pop

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 /* X(the size below, the size) */
+/* clang-format off */
 #define SIZE_CLASSES(X)                                                                                                \
     X(0, 16) X(16, 32) X(32, 48) X(48, 64) X(64, 80) X(80, 96) X(96, 112) X(112, 128)                                  \
     X(128, 144) X(144, 160) X(160, 176) X(176, 192) X(192, 208) X(208, 224) X(224, 240) X(240, 256)                    \
@@ -24,14 +25,14 @@
     X(26624, 28672) X(28672, 30720) X(30720, 32768)                                                                    \
     X(32768, 36864) X(36864, 40960) X(40960, 45056) X(45056, 49152) X(49152, 53248)                                    \
     X(53248, 57344) X(57344, 61440) X(61440, 65536)
+/* clang-format on */
 
 enum {
 #define NAME(below, size) SIZE_CLASS_##size,
-    SIZE_CLASSES(NAME)
+    SIZE_CLASSES(NAME) SIZE_CLASSES_COUNT,
 #undef NAME
-    SIZE_CLASSES_COUNT,
 
-    TINY_STEP_SHIFT = 4,  /* up to TINY_MAX, sizes are looked up in steps of 16 */
+    TINY_STEP_SHIFT = 4, /* up to TINY_MAX, sizes are looked up in steps of 16 */
     TINY_MAX = 1024,
     SMALL_STEP_SHIFT = 7, /* above it, up to SMALL_MAX, in steps of 128 */
     SMALL_MAX = 65536,
@@ -45,7 +46,7 @@ typedef struct size_class {
     uint32_t reciprocal; /* ceil(2^32 / size): an offset below 2^18 times this, shifted by 32, is the block's index */
     uint16_t granules;   /* of a span */
     uint16_t capacity;   /* blocks in a span */
-    uint32_t fullness;   /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
+    uint32_t fullness; /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
 } size_class;
 
 extern const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1];
@@ -53,8 +54,7 @@ extern const uint8_t size_class_of_small[SMALL_MAX / 128 + 1];
 extern const size_class size_classes[SIZE_CLASSES_COUNT];
 
 /* The class of a size up to SMALL_MAX. */
-static inline unsigned size_class_index(size_t size)
-{
+static inline unsigned size_class_index(size_t size) {
     if (size <= TINY_MAX)
         return size_class_of_tiny[(size + 15) >> TINY_STEP_SHIFT];
     return size_class_of_small[(size + 127) >> SMALL_STEP_SHIFT];

@@ -33,22 +33,22 @@ typedef enum span_state { SPAN_UNUSED, SPAN_FREE, SPAN_SMALL, SPAN_LARGE } span_
 
 /* One run of granules. Descriptors lie in tables of their own, out of reach of any block. */
 typedef struct span {
-    struct span *next, *prev; /* in the one list that the state says: free list, class's list of a heap */
+    struct span *next, *prev;   /* in the one list that the state says: free list, class's list of a heap */
     struct span *older, *newer; /* free: by when it was freed; in use: the heap's list of all its spans */
     struct rn_heap *heap;
     uintptr_t start;
-    size_t size;         /* what was asked of the page heap; large: in whole system pages */
+    size_t size; /* what was asked of the page heap; large: in whole system pages */
     uint32_t id;
     uint32_t granules;
     uint32_t dirty_pages; /* free: pages that hold old contents */
     uint8_t state;
     uint8_t class_index;
-    uint8_t bucket; /* small: which list of its class it is in, or SPAN_UNLISTED */
+    uint8_t bucket;   /* small: which list of its class it is in, or SPAN_UNLISTED */
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
     uint8_t moved;    /* large: pages of another span were moved in */
-    uint16_t carved; /* small: blocks whose pages are committed; the rest was never touched */
-    uint16_t free;   /* small: bits set in free_blocks */
+    uint16_t carved;  /* small: blocks whose pages are committed; the rest was never touched */
+    uint16_t free;    /* small: bits set in free_blocks */
     uint16_t touched; /* small: pages that were dirty when the span was taken, counted from its start; committed too */
     uint32_t turn;    /* tells this use of the granules from the last */
     size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
@@ -67,7 +67,7 @@ enum { SPAN_UNLISTED = 0xff };
 typedef struct page_entry {
     uint32_t tag; /* heap id << 8 | class; for a free granule dirty pages << 8 | TAG_FREE; 0: nobody's */
     uint32_t span;
-} page_entry;
+} __attribute__((aligned(8))) page_entry;
 
 enum {
     PAGE_MAP_ROOT = 1 << 16,
@@ -84,13 +84,11 @@ struct page_map {
 extern struct page_map page_map;
 extern span *span_tables[SPAN_TABLES];
 
-static inline uint32_t page_map_index(const void *address)
-{
+static inline uint32_t page_map_index(const void *address) {
     return (uint32_t)(uintptr_t)address >> GRANULE_SHIFT;
 }
 
-static inline page_entry *page_map_entry(const void *address)
-{
+static inline page_entry *page_map_entry(const void *address) {
     char *leaf = (char *)&page_map;
     uintptr_t part = (uintptr_t)address >> 32 & (PAGE_MAP_ROOT - 1);
 #if defined(__x86_64__) && !defined(RN_SANITIZE)
@@ -105,8 +103,7 @@ static inline page_entry *page_map_entry(const void *address)
     return (page_entry *)leaf + page_map_index(address);
 }
 
-static inline span *span_of_id(uint32_t id)
-{
+static inline span *span_of_id(uint32_t id) {
     return &span_tables[id >> SPAN_TABLE_SHIFT][id & ((1u << SPAN_TABLE_SHIFT) - 1)];
 }
 
@@ -187,15 +184,13 @@ span_verdict span_judge(const span *, const void *block);
 enum { SPAN_NOT_A_BLOCK = UINT16_MAX };
 
 /* The index of the block that starts at an offset into a span; SPAN_NOT_A_BLOCK where none does. */
-static inline unsigned span_index(const size_class *class, uintptr_t offset)
-{
+static inline unsigned span_index(const size_class *class, uintptr_t offset) {
     unsigned index = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
     return LIKELY(index * class->size == (uint32_t)offset) ? index : SPAN_NOT_A_BLOCK;
 }
 
 /* Marks a block of this span's granules free, but for the count in free. False if span_judge finds fault with it. */
-static inline bool span_mark_free(span *s, const size_class *class, const void *block)
-{
+static inline bool span_mark_free(span *s, const size_class *class, const void *block) {
     unsigned index = span_index(class, (uintptr_t)block - s->start);
     if (UNLIKELY(index >= s->carved))
         return false;

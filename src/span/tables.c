@@ -20,15 +20,13 @@ static struct {
     size_t taken;
 } OWN_LINE tables;
 
-static unsigned piece_shift(size_t size)
-{
+static unsigned piece_shift(size_t size) {
     if (size <= (size_t)1 << PIECE_SHIFT_MIN)
         return PIECE_SHIFT_MIN;
     return 64 - (unsigned)__builtin_clzl(size - 1);
 }
 
-static void *cut(size_t size)
-{
+static void *cut(size_t size) {
     if (size > tables.unused_bytes) {
         size_t chunk = size > CHUNK ? size : CHUNK;
         char *fresh = page_heap_map_table(chunk);
@@ -44,8 +42,7 @@ static void *cut(size_t size)
     return result;
 }
 
-void *table_take(size_t size)
-{
+void *table_take(size_t size) {
     unsigned shift = piece_shift(size);
     os_lock(&tables.lock);
     piece *result = tables.free[shift];
@@ -61,8 +58,7 @@ void *table_take(size_t size)
     return result;
 }
 
-void table_give(void *start, size_t size)
-{
+void table_give(void *start, size_t size) {
     unsigned shift = piece_shift(size);
     piece *freed = start;
     memset(start, 0, size);
@@ -73,17 +69,14 @@ void table_give(void *start, size_t size)
     os_unlock(&tables.lock);
 }
 
-size_t table_bytes(void)
-{
+size_t table_bytes(void) {
     return __atomic_load_n(&tables.taken, __ATOMIC_RELAXED);
 }
 
-void tables_lock(void)
-{
+void tables_lock(void) {
     os_lock(&tables.lock);
 }
 
-void tables_unlock(void)
-{
+void tables_unlock(void) {
     os_unlock(&tables.lock);
 }
