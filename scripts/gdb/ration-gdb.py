@@ -132,16 +132,17 @@ def asked_size(block, size, turn):
         x = x * 0x9E3779B97F4A7C15 & WORD
         return x ^ x >> 32
 
-    own = mix(block ^ int(in_hardened("secret")))
-    key = own + turn & WORD
+    secret = int(in_hardened("secret"))
+    key = mix(block ^ secret ^ turn << 40 & WORD)
     room = size - int(in_hardened("HARDENED_SEAL"))
     seal = int.from_bytes(read_bytes(block + room, size - room), "little") ^ key
     content = seal & int(in_hardened("CONTENT_MASK"))
-    if seal != mix(key ^ content << 32) << int(in_hardened("CONTENT_BITS")) & WORD | content:
+    proof = (key ^ content) * 0xD1342543DE82EF95 & WORD
+    if seal != proof << int(in_hardened("CONTENT_BITS")) & WORD | content:
         return None
     if content & int(in_hardened("FREED")):
         return SEALED_FREE
-    canary = own >> 24 & 0xFF | 1
+    canary = mix(block ^ secret) >> 24 & 0xFF | 1
     return content if set(read_bytes(block + content, room - content)) <= {canary} else None
 
 

@@ -67,8 +67,8 @@ static void return_tail(span *s, size_t less)
 {
     size_t tail = ((size_t)s->granules << GRANULE_SHIFT) - s->size;
     tail = tail < less ? tail : less;
-    if (tail != 0 && (os.strict_overcommit || !os_purge((void *)(s->start + s->size), tail)))
-        s->clean = 0;
+    if (tail != 0 && !os.strict_overcommit)
+        os_purge((void *)(s->start + s->size), tail);
 }
 
 static void shrink(span *s, size_t bytes) {

@@ -6,7 +6,6 @@
 
 enum { NOT_STARTED, STARTED, WATCHING };
 
-static os_mutex start_lock;
 static int state = NOT_STARTED;
 static __thread bool starting __attribute__((tls_model("initial-exec")));
 
@@ -35,38 +34,39 @@ static void after_fork_in_child(void) {
     threads_after_fork_in_child();
 }
 
-static COLD void start(void) {
-    if (starting)
-        return; /* what libc allocates while we register with it */
-    starting = true;
-    os_lock(&start_lock);
-    if (state == NOT_STARTED) {
-        os_start();
-        threads_start();
-        configure(environ);
-        __atomic_store_n(&state, STARTED, __ATOMIC_RELEASE);
-    }
-    os_unlock(&start_lock);
-    starting = false;
+static void start(void)
+{
+    os_start();
+    threads_start();
+    configure(environ);
+    __atomic_store_n(&state, STARTED, __ATOMIC_RELEASE);
 }
 
 /* Keeps the library whole across fork, from the moment there can be a second thread: with one there is nothing to keep,
  * and pthread_atfork alone makes 128 KiB of libc resident. */
-static COLD void watch_forks(void)
+static void watch_forks(void)
 {
-    static bool watched;
-    if (!__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
+}
+
+/* pthread_once, since glibc's begins anew in a child that was forked while another thread was in it. */
+static COLD void make_ready(int now)
+{
+    static pthread_once_t started = PTHREAD_ONCE_INIT, watched = PTHREAD_ONCE_INIT;
+    if (starting)
+        return; /* what libc allocates while we register with it */
+    starting = true;
+    if (now == NOT_STARTED)
+        pthread_once(&started, start);
+    if (os_has_threads())
+        pthread_once(&watched, watch_forks);
+    starting = false;
 }
 
 void start_once(void)
 {
     int now = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
-    if (LIKELY(now == WATCHING))
-        return;
-    if (now == NOT_STARTED)
-        start();
-    if (os_has_threads())
-        watch_forks();
+    if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || os_has_threads()))
+        make_ready(now);
 }

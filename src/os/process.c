@@ -28,7 +28,7 @@ static bool read_strict_overcommit(void) {
 }
 
 static bool has_address_limit(void) {
-    struct rlimit limit;
+    struct rlimit limit = {0};
     return os_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
@@ -60,7 +60,7 @@ uint64_t os_clock_ms(void) {
 }
 
 uint64_t os_random(void) {
-    uint64_t value;
+    uint64_t value = 0;
     if (os_syscall(SYS_getrandom, (long)&value, sizeof value, 1 /* GRND_NONBLOCK */, 0, 0, 0) == sizeof value)
         return value;
     struct timespec now;
@@ -88,7 +88,7 @@ bool os_write_file(const char *path, const char *text, size_t length) {
 }
 
 void os_say(const char *line, size_t length) {
-    struct stat now;
+    struct stat now = {0};
     if (!stderr_known || !stat_stderr(&now) || now.st_dev != stderr_at_start.st_dev ||
         now.st_ino != stderr_at_start.st_ino)
         return;

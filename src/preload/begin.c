@@ -12,7 +12,8 @@
 
 #include <ration/base.h>
 
-/* Not there in a static program, which can't have a second malloc either. */
+/* Not there in a static program, which can't have a second malloc either.
+ * NOLINTNEXTLINE(readability-redundant-declaration) */
 extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
 static void say(const char *what) {

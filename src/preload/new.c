@@ -12,9 +12,10 @@
 
 typedef void (*new_handler)(void);
 
-/* Not there in a static program. */
+/* Not there in a static program. NOLINTBEGIN(readability-redundant-declaration) */
 extern void *dlopen(const char *file, int mode) __attribute__((weak));
 extern void *dlsym(void *handle, const char *name) __attribute__((weak));
+/* NOLINTEND(readability-redundant-declaration) */
 
 /* std::get_new_handler and std::__throw_bad_alloc, if the program has a C++ library. */
 extern new_handler get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));

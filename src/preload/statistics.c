@@ -8,11 +8,12 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Not every libc declares them. */
+/* Not every libc declares them. NOLINTBEGIN(readability-redundant-declaration) */
 int malloc_trim(size_t pad);
 int mallopt(int parameter, int value);
 void malloc_stats(void);
 int malloc_info(int options, FILE *out);
+/* NOLINTEND(readability-redundant-declaration) */
 
 EXPORT int malloc_trim(size_t pad) {
     (void)pad;

@@ -119,7 +119,7 @@ static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want
     size_t size = class_of(s)->size;
     uint64_t resident = s->purged == 0 ? s->free_blocks[word] : resident_bits(s, word);
     uint64_t left = resident;
-    char *block = (char *)s->start + word * 64 * size;
+    char *block = (char *)s->start + (size_t)word * 64 * size;
     unsigned taken = 0;
     if (left == ~0ull && want >= 64) {
         for (; taken < 64; taken++, block += size)

@@ -608,7 +608,7 @@ void page_heap_shrink(span *used, size_t size) {
         merge_free(rest);
         purge_excess();
     }
-    if (excess && !cut)
+    if ((excess && !cut) || (size < used->size && (size & (GRANULE - 1)) != 0))
         used->clean = 0; /* more than size says may hold contents */
     used->size = size;
     os_unlock(&heap.lock);
