@@ -16,6 +16,11 @@
  * NOLINTNEXTLINE(readability-redundant-declaration) */
 extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
+/* Names by which a malloc that a program links is known; ours has taken its place by then. */
+extern int jemalloc_name(void) __asm__("mallctl") __attribute__((weak));
+extern int tcmalloc_name(void) __asm__("tc_version") __attribute__((weak));
+extern int mimalloc_name(void) __asm__("mi_version") __attribute__((weak));
+
 static void say(const char *what) {
     char line[160];
     int length = snprintf(line, sizeof line, "ration: %s\n", what);
@@ -29,6 +34,8 @@ static void tell_who_serves(void) {
     bool ours = probe == NULL || rn_heap_of(probe) != NULL;
     if (ours)
         rn_free(probe);
+    if (ours && (jemalloc_name != NULL || tcmalloc_name != NULL || mimalloc_name != NULL))
+        say("this program links a malloc of its own; Ration serves in its place, but for what it asks of that by name");
     if (ours || dlsym == NULL || dlsym(RTLD_DEFAULT, "rn_version") != (void *)rn_version)
         return;
     if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL)
