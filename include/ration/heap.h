@@ -3,7 +3,7 @@
  * A heap owns what is allocated in it. Heaps form a tree under rn_heap_root(), which is the process and where malloc
  * allocates from by default. Destroying a heap gives back everything in it and in its subtree at once.
  *
- * Sizes are bytes. Blocks are aligned to 16 bytes, to 8 where fewer than 16 were asked for on no platform we know.
+ * Sizes are bytes. Every block is aligned to 16 bytes.
  * Functions that give memory return NULL with errno = ENOMEM (or EINVAL, where said) when they can't; errno is untouched
  * otherwise. Every function may be called by any thread at any time unless it says otherwise; none may be called from
  * a signal handler, since the thread may have been interrupted inside another. */
@@ -20,7 +20,7 @@ typedef struct rn_heap rn_heap;
 
 /* What a heap and its subtree hold. Bytes unless said otherwise. */
 typedef struct rn_stats {
-    size_t used;  /* committed now: live blocks, free blocks between them, caches, tables */
+    size_t used;  /* committed now: live blocks, free blocks between them, what threads have cached */
     size_t peak;  /* the most that used has been */
     size_t limit; /* 0: only the ancestors' limits apply */
     size_t live;  /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
@@ -32,7 +32,7 @@ typedef struct rn_stats {
 RN_API rn_heap *rn_heap_root(void) RN_NOEXCEPT;
 
 /* A new heap below parent (NULL: the root). The name is copied and cut at 31 bytes. limit 0 leaves only the
- * ancestors' limits. NULL with ENOMEM when its tables can't be had. Ends with rn_heap_destroy or rn_heap_retire. */
+ * ancestors' limits. NULL with ENOMEM when its tables can't be had. Ends with rn_heap_destroy. */
 RN_API rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) RN_NOEXCEPT
     __attribute__((warn_unused_result));
 
@@ -78,8 +78,8 @@ RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 /* Fills *stats for the heap and its subtree, at one moment of each heap. */
 RN_API void rn_heap_stats(const rn_heap *heap, rn_stats *stats) RN_NOEXCEPT;
 
-/* Returns to the system what the heap's subtree has committed and nobody uses: this thread's caches, empty pages.
- * Gives the bytes returned. */
+/* Returns to the system what the heap's subtree has committed and nobody uses. All threads' caches are emptied for it,
+ * and the free spans of the whole process go back. Gives the bytes returned. */
 RN_API size_t rn_heap_trim(rn_heap *heap) RN_NOEXCEPT;
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
  * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
 #include "malloc.h"
 #include "section.h"
+#include "tell_valgrind.h"
 
 #include <errno.h>
 #include <string.h>
@@ -83,6 +84,7 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
             block = hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
     }
     this_thread.inside--;
+    tell_taken(block, size, *clean);
     return LIKELY(block != NULL) ? block : denied(heap);
 }
 
@@ -128,6 +130,7 @@ COLD void free_slow(void *block) {
     if (kind == TAG_FREE)
         misuse(block, "double free, or free of an address that was never handed out");
     span *s = span_of_id(entry->span);
+    tell_given(block);
     this_thread.inside++;
     if (kind == TAG_LARGE)
         (s->hardened ? hardened_give_large : large_give)(s, block);
@@ -208,7 +211,9 @@ static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size
     }
     if (moved == NULL)
         return NULL;
+    tell_copying(true);
     memcpy(moved, block, old_size < size ? old_size : size);
+    tell_copying(false);
     rn_free(block);
     return moved;
 }
@@ -220,8 +225,19 @@ static void check_start(const span *s, const void *block) {
 }
 
 static void *resize_large(span *s, size_t size) {
+    void *block = (void *)s->start;
+    tell_copying(true);
     void *resized = large_resize(s, size);
-    return resized == NULL ? denied(s->heap) : resized;
+    tell_copying(false);
+    if (resized == NULL)
+        return denied(s->heap);
+    if (resized == block) {
+        tell_resized(block, size);
+    } else {
+        tell_given(block);
+        tell_taken(resized, size, true);
+    }
+    return resized;
 }
 
 void *rn_realloc(void *block, size_t size) {
@@ -237,8 +253,10 @@ void *rn_realloc(void *block, size_t size) {
         check_start(s, block);
         if (s->state == SPAN_LARGE && size > SMALL_MAX)
             return resize_large(s, size);
-        if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32))
+        if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32)) {
+            tell_resized(block, size);
             return block;
+        }
     }
     return move_block(s->heap, block, old_size, size);
 }

@@ -2,7 +2,7 @@
  *
  * The constructor runs before all others (-z initfirst), in glibc even before libc has set environ, which is why it
  * takes what it is handed; musl hands constructors nothing, but has environ by then. */
-#include "../heap/heap.h"
+#include "../heap/tell_valgrind.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -30,6 +30,8 @@ static void say(const char *what) {
 /* Whether malloc, as the program's libraries see it, is somebody else's: what strdup gives is then not ours. Another
  * Ration linked into the program is not worth a word. */
 static void tell_who_serves(void) {
+    if (on_valgrind())
+        return; /* which puts its own malloc in every library's place, and says so itself */
     char *probe = strdup("");
     bool ours = probe == NULL || rn_heap_of(probe) != NULL;
     if (ours)

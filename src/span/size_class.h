@@ -1,8 +1,8 @@
 /* size_class.h: the sizes that small blocks come in, and the way from a size to its class.
  *
- * Steps of 16 up to 256, then eight to a doubling: at most one part in 9 of a block is slack, and every power of two is
- * a class. Every size is a multiple of the largest power of two that an
- * aligned request could ask of it, so aligned blocks need no path of their own. */
+ * Steps of 16 up to 256, then eight to a doubling: above 128 bytes at most one part in 9 of a block is slack, and every
+ * power of two is a class. A class's size is a multiple of an eighth of the power of two below it, so a size rounded up
+ * to an alignment finds an aligned class at once or a few steps on. */
 #ifndef RATION_SPAN_SIZE_CLASS_H
 #define RATION_SPAN_SIZE_CLASS_H
 
@@ -43,7 +43,7 @@ enum {
 
 typedef struct size_class {
     uint32_t size;
-    uint32_t reciprocal; /* ceil(2^32 / size): an offset below 2^18 times this, shifted by 32, is the block's index */
+    uint32_t reciprocal; /* ceil(2^32 / size): a block's offset below 2^18 times this, shifted by 32, is its index */
     uint16_t granules;   /* of a span */
     uint16_t capacity;   /* blocks in a span */
     uint32_t fullness; /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
