@@ -15,8 +15,10 @@ static inline bool on_valgrind(void) {
 }
 
 static inline void tell_taken(const void *block, size_t size, bool zeroed) {
-    if (UNLIKELY(RUNNING_ON_VALGRIND) && block != NULL)
-        VALGRIND_MALLOCLIKE_BLOCK(block, size, 0, zeroed);
+    if (LIKELY(!RUNNING_ON_VALGRIND) || block == NULL)
+        return;
+    VALGRIND_MAKE_MEM_NOACCESS(block, rn_usable_size(block));
+    VALGRIND_MALLOCLIKE_BLOCK(block, size, 0, zeroed);
 }
 
 static inline void tell_given(const void *block) {
