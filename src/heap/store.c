@@ -10,7 +10,7 @@ static struct {
     size_t purge_mark; /* when idle_bytes passes it, pages to return are looked for */
     size_t purged_bytes;
     regret revived;
-} OWN_LINE figures;
+} OWN_LINE figures = {.revived = {.most = 4}};
 
 /* Blocks that were taken; or, negative, given back. */
 static void count_out(unsigned class_index, size_t blocks) {

@@ -1,7 +1,7 @@
 /* regret.c: how much free memory may wait for its next use. The figures are hints: races cost a wrong guess only. */
 #include "span.h"
 
-enum { ALLOWANCE_MIN = 1 << 20, ALLOWANCE_PERCENT = 12, SOON_MS = 1000, REGRET_MAX = 256 << 20 };
+enum { ALLOWANCE_MIN = 512 << 10, ALLOWANCE_PERCENT = 6, SOON_MS = 1000, REGRET_MAX = 256 << 20 };
 
 size_t span_live_bytes OWN_LINE;
 
@@ -39,5 +39,7 @@ void regret_add(regret *r, size_t bytes) {
 size_t idle_allowance(regret *r) {
     size_t live = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
     size_t share = live / 100 * ALLOWANCE_PERCENT;
-    return (share > ALLOWANCE_MIN ? share : ALLOWANCE_MIN) + faded(r);
+    size_t usual = share > ALLOWANCE_MIN ? share : ALLOWANCE_MIN;
+    size_t regretted = faded(r), most = usual * r->most;
+    return usual + (r->most == 0 || regretted < most ? regretted : most);
 }

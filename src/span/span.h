@@ -108,12 +108,14 @@ static inline span *span_of_id(uint32_t id) {
 }
 
 /* --- how much free memory may wait ------------------------------------------------------------------------------
- * Free memory is kept down to the larger of 1 MiB and 12 % of what is live. Where pages are wanted again within a second
- * of being purged, that was too early: so much more may wait from then on, half of it forgotten each second. */
+ * Free memory is kept down to the larger of 1 MiB and 12 % of what is live: half of that in free spans, half on idle
+ * pages of spans in use. Where pages are wanted again within a second of being purged, that was too early: so much more
+ * may wait from then on, half of it forgotten each second. */
 
 typedef struct regret {
     size_t bytes;
     uint64_t halved_at, purged_at; /* ms */
+    unsigned most;                 /* times what may wait anyway; 0: no such bound */
 } regret;
 
 void regret_purged(regret *);
