@@ -3,7 +3,7 @@
  * Threads keep the empty cache, so that nothing takes the fast paths. A small block ends in a seal: its size and state,
  * sealed with a secret, its address and its span's turn, so that a stale or forged one does not pass; between what was
  * asked for and the seal lie canary bytes. A freed block is filled with a pattern, waits in its thread's quarantine, and
- * is looked at again when it is handed out; which one of the cached blocks comes out next is drawn by lot. A large block lies between guards, and its pages are gone and guarded for a while after it is freed.
+ * is looked at again when it leaves and when it is handed out; which one of the cached blocks comes out next is drawn by lot. A large block lies between guards, and its pages are gone and guarded for a while after it is freed.
  *
  * Start with hardened_take and hardened_give. */
 #include "hardened.h"
@@ -32,7 +32,7 @@ enum {
     QUARANTINE_BLOCK_MAX = 2048,
 
     FILL = 0xdf,
-    FILL_MAX = 256, /* of larger blocks, the two ends */
+    FILL_MAX = 1024, /* of larger blocks, the two ends */
 };
 
 static uint64_t mix(uint64_t x) {
@@ -212,6 +212,7 @@ static void *exchange(thread *t, void *block) {
 
 static void release(void *block) {
     const span *s = span_of_block(block);
+    check_freed(s, block);
     cache *c = local_cache_for(s->heap);
     if (c == NULL)
         store_give(s->heap, s->class_index, &block, 1);

@@ -63,8 +63,7 @@ void large_give(span *s, void *block) {
 }
 
 /* Pages behind the block in its last granule are nobody's: neither charged nor, from here on, resident. */
-static void return_tail(span *s, size_t less)
-{
+static void return_tail(span *s, size_t less) {
     size_t tail = ((size_t)s->granules << GRANULE_SHIFT) - s->size;
     tail = tail < less ? tail : less;
     if (tail != 0 && !os.strict_overcommit)

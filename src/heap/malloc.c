@@ -158,8 +158,7 @@ void *rn_calloc(size_t count, size_t size) {
     return block == NULL ? NULL : memset(block, 0, bytes);
 }
 
-void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size)
-{
+void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) {
     if (align == 0 || (align & (align - 1)) != 0) {
         errno = EINVAL;
         return NULL;
@@ -168,8 +167,7 @@ void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size)
     return take(heap, size, align, &clean);
 }
 
-void *rn_aligned_alloc(size_t align, size_t size)
-{
+void *rn_aligned_alloc(size_t align, size_t size) {
     if (LIKELY(align != 0 && (align & (align - 1)) == 0 && !hardened)) {
         unsigned class_index = aligned_class(align, size);
         if (class_index < SIZE_CLASSES_COUNT)

@@ -34,8 +34,7 @@ static void after_fork_in_child(void) {
     threads_after_fork_in_child();
 }
 
-static void start(void)
-{
+static void start(void) {
     os_start();
     threads_start();
     configure(environ);
@@ -44,15 +43,13 @@ static void start(void)
 
 /* Keeps the library whole across fork, from the moment there can be a second thread: with one there is nothing to keep,
  * and pthread_atfork alone makes 128 KiB of libc resident. */
-static void watch_forks(void)
-{
+static void watch_forks(void) {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
 }
 
 /* pthread_once, since glibc's begins anew in a child that was forked while another thread was in it. */
-static COLD void make_ready(int now)
-{
+static COLD void make_ready(int now) {
     static pthread_once_t started = PTHREAD_ONCE_INIT, watched = PTHREAD_ONCE_INIT;
     if (starting)
         return; /* what libc allocates while we register with it */
@@ -64,8 +61,7 @@ static COLD void make_ready(int now)
     starting = false;
 }
 
-void start_once(void)
-{
+void start_once(void) {
     int now = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
     if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || os_has_threads()))
         make_ready(now);

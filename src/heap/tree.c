@@ -131,16 +131,13 @@ static void disown(rn_heap *child) {
     os_unlock(&tree_lock);
 }
 
-static void free_id(const rn_heap *heap)
-{
+static void free_id(const rn_heap *heap) {
     os_lock(&tree_lock);
     heaps[heap->id] = NULL;
     os_unlock(&tree_lock);
 }
 
-
-static rn_heap *no_memory(void)
-{
+static rn_heap *no_memory(void) {
     errno = ENOMEM;
     return NULL;
 }

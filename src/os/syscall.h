@@ -17,7 +17,7 @@ static inline long os_syscall(long number, long a, long b, long c, long d, long 
                      : "=a"(result)
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
-    return result;
+    return result; // cppcheck-suppress uninitvar
 }
 
 #elif defined(__aarch64__)

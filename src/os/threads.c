@@ -81,8 +81,7 @@ static void thread_ended(void *unused) {
 /* glibc's word (sys/single_threaded.h); other libcs have none. */
 extern const char libc_single_threaded __asm__("__libc_single_threaded") __attribute__((weak));
 
-bool os_has_threads(void)
-{
+bool os_has_threads(void) {
     return &libc_single_threaded == NULL || !libc_single_threaded;
 }
 

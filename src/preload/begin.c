@@ -36,6 +36,7 @@ static void tell_who_serves(void) {
     bool ours = probe == NULL || rn_heap_of(probe) != NULL;
     if (ours)
         rn_free(probe);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): only whose it is knows how to free it */
     if (ours && (jemalloc_name != NULL || tcmalloc_name != NULL || mimalloc_name != NULL))
         say("this program links a malloc of its own; Ration serves in its place, but for what it asks of that by name");
     if (ours || dlsym == NULL || dlsym(RTLD_DEFAULT, "rn_version") != (void *)rn_version)

@@ -145,8 +145,7 @@ static page_entry *entry_at(uintptr_t address) {
     return page_map_entry((const void *)address);
 }
 
-static void set_entry(page_entry *entry, uint32_t tag, uint32_t id)
-{
+static void set_entry(page_entry *entry, uint32_t tag, uint32_t id) {
     __atomic_store_n((uint64_t *)entry, (uint64_t)id << 32 | tag, __ATOMIC_RELAXED);
 }
 
@@ -396,14 +395,12 @@ static void purge_excess(void) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-static bool all_dirty(const span *free)
-{
+static bool all_dirty(const span *free) {
     return free->dirty_pages == free->granules * PAGES_IN_GRANULE;
 }
 
 /* Dirty pages in some of a free span's granules; only where it is mixed must they be counted. */
-static size_t dirty_among(const span *free, uintptr_t start, size_t granules)
-{
+static size_t dirty_among(const span *free, uintptr_t start, size_t granules) {
     if (free->dirty_pages == 0)
         return 0;
     return all_dirty(free) ? granules * PAGES_IN_GRANULE : count_pages(start, granules).dirty;

@@ -193,6 +193,7 @@ static inline unsigned span_index(const size_class *class, uintptr_t offset) {
 
 /* Marks a block of this span's granules free, but for the count in free. False if span_judge finds fault with it. */
 static inline bool span_mark_free(span *s, const size_class *class, const void *block) {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it believes that a span could have the number 0 */
     unsigned index = span_index(class, (uintptr_t)block - s->start);
     if (UNLIKELY(index >= s->carved))
         return false;
