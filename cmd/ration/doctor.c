@@ -246,7 +246,7 @@ static const struct feature {
     {"guard advice", look_guard_advice, "--harden guards large blocks by it",
      "--harden guards large blocks by mprotect"},
     {"mremap", look_mremap, "large blocks grow without a copy", "large blocks are copied to grow"},
-    {"mapping names", look_names, "not used", "not used"},
+    {"mapping names", look_names, "given with RATION_NAMES=1", "not used"},
     {"cgroup", look_cgroup, "not applied", "not applied"},
 };
 

@@ -385,7 +385,7 @@ same "doctor: without membarrier neither takeover nor fast paths" "0 0" "$(./den
 same "doctor: without rseq no fast paths" 0 "$(./deny rseq ./facts | cut -d ' ' -f 5)"
 same "doctor: without restarts no fast paths" 0 "$(./deny restarts ./facts | cut -d ' ' -f 5)"
 # Names can only be seen where the kernel shows them (CONFIG_ANON_VMA_NAME).
-named=$("$ration" run cat /proc/self/maps | grep -c 'anon:ration')
+named=$(RATION_NAMES=1 "$ration" run cat /proc/self/maps | grep -c 'anon:ration')
 same "doctor: it says whether memory is named" "$([ "$named" = 0 ] && echo no || echo yes)" \
     "$(case $(found "mapping names"),$(use "mapping names") in absent,* | *,"not used") echo no ;; *) echo yes ;; esac)"
 expect "doctor: a missing library is an exit status" 1 "library  $work/second/bin/../lib/libration-preload.so (missing)" "" \
