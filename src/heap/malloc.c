@@ -119,20 +119,25 @@ static void give_small(span *s, void *block) {
     store_give(s->heap, s->class_index, &block, 1);
 }
 
+/* The span in use that an address lies in; where it lies in none, that is said, and the end. */
+static span *span_in_use(const void *block, const char *if_foreign, const char *if_free) {
+    page_entry *entry = page_map_entry(block);
+    if (entry->tag == 0)
+        misuse(block, if_foreign);
+    if ((entry->tag & 0xff) == TAG_FREE)
+        misuse(block, if_free);
+    return span_of_id(entry->span);
+}
+
 COLD void free_slow(void *block) {
     if (block == NULL)
         return;
     start_once();
-    page_entry *entry = page_map_entry(block);
-    unsigned kind = entry->tag & 0xff;
-    if (entry->tag == 0)
-        misuse(block, "free of an address that is not Ration's");
-    if (kind == TAG_FREE)
-        misuse(block, "double free, or free of an address that was never handed out");
-    span *s = span_of_id(entry->span);
+    span *s = span_in_use(block, "free of an address that is not Ration's",
+                          "double free, or free of an address that was never handed out");
     tell_given(block);
     this_thread.inside++;
-    if (kind == TAG_LARGE)
+    if (s->state == SPAN_LARGE)
         (s->hardened ? hardened_give_large : large_give)(s, block);
     else
         (s->hardened ? hardened_give : give_small)(s, block);
@@ -176,15 +181,8 @@ void *rn_aligned_alloc(size_t align, size_t size) {
     return rn_heap_aligned_alloc(current_heap(), align, size);
 }
 
-/* The span in use that block is in; misuse is ended here. */
-static span *span_in_use(const void *block) {
-    page_entry *entry = page_map_entry(block);
-    unsigned kind = entry->tag & 0xff;
-    if (entry->tag == 0)
-        misuse(block, "not a block of Ration's");
-    if (kind == TAG_FREE)
-        misuse(block, "use of a block after it was freed");
-    return span_of_id(entry->span);
+static span *span_to_use(const void *block) {
+    return span_in_use(block, "not a block of Ration's", "use of a block after it was freed");
 }
 
 static size_t usable(const span *s, const void *block) {
@@ -197,7 +195,7 @@ size_t rn_usable_size(const void *block) {
     if (block == NULL)
         return 0;
     block = untagged((void *)block);
-    return usable(span_in_use(block), block);
+    return usable(span_to_use(block), block);
 }
 
 static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size) {
@@ -242,7 +240,7 @@ void *rn_realloc(void *block, size_t size) {
     if (block == NULL)
         return rn_malloc(size);
     block = untagged(block);
-    span *s = span_in_use(block);
+    span *s = span_to_use(block);
     size_t old_size = usable(s, block);
     if (s->hardened) {
         if (size == old_size)
