@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { NOT_STARTED, STARTED, WATCHING };
+enum { NOT_STARTED, STARTED, WATCHING, POLL_US = 50 };
 
 static int state = NOT_STARTED;
 static __thread bool starting __attribute__((tls_model("initial-exec")));
@@ -48,16 +48,34 @@ static void watch_forks(void) {
     __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
 }
 
-/* pthread_once, since glibc's begins anew in a child that was forked while another thread was in it. */
+enum { DONE = -1 };
+
+/* Does work once. progress is 0, the process that is at it, or DONE: a child that was forked while another thread was at
+ * it begins anew, which pthread_once does not do everywhere. */
+static void do_once(int *progress, void (*work)(void)) {
+    int me = os_process_id(), seen = __atomic_load_n(progress, __ATOMIC_ACQUIRE);
+    while (seen == DONE || seen == me ||
+           !__atomic_compare_exchange_n(progress, &seen, me, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+        if (seen == DONE)
+            return;
+        os_pause(POLL_US);
+        seen = __atomic_load_n(progress, __ATOMIC_ACQUIRE);
+    }
+    work();
+    __atomic_store_n(progress, DONE, __ATOMIC_RELEASE);
+}
+
 static COLD void make_ready(int now) {
-    static pthread_once_t started = PTHREAD_ONCE_INIT, watched = PTHREAD_ONCE_INIT;
+    static int started;
+    static bool watched;
     if (starting)
         return; /* what libc allocates while we register with it */
     starting = true;
     if (now == NOT_STARTED)
-        pthread_once(&started, start);
-    if (os_has_threads())
-        pthread_once(&watched, watch_forks);
+        do_once(&started, start);
+    /* Not by do_once: getpid may be forbidden by the time there are threads (seccomp(2)). */
+    if (os_has_threads() && !__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
+        watch_forks();
     starting = false;
 }
 

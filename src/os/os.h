@@ -90,6 +90,7 @@ bool os_thread_watch(void);
 
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
+int os_process_id(void);
 uint64_t os_clock_ms(void);
 /* Bytes from the kernel's generator, or the clock's where it has none to give. */
 uint64_t os_random(void);

@@ -53,6 +53,10 @@ const char *os_variable(char **environment, const char *name) {
     return NULL;
 }
 
+int os_process_id(void) {
+    return (int)os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 uint64_t os_clock_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
