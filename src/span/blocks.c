@@ -128,7 +128,8 @@ static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want
     }
     for (; left != 0 && taken < want; left &= left - 1)
         out[taken++] = block + (unsigned)__builtin_ctzl(left) * size;
-    s->free_blocks[word] ^= resident ^ left;
+    /* Atomic, as hardened frees look at it without the lock. */
+    __atomic_store_n(&s->free_blocks[word], s->free_blocks[word] ^ resident ^ left, __ATOMIC_RELAXED);
     return taken;
 }
 
@@ -150,7 +151,8 @@ span_verdict span_judge(const span *s, const void *block) {
         return SPAN_BLOCK_INTERIOR;
     if (index >= s->carved)
         return SPAN_BLOCK_UNUSED;
-    return (s->free_blocks[index / 64] >> index % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
+    uint64_t bits = __atomic_load_n(&s->free_blocks[index / 64], __ATOMIC_RELAXED);
+    return (bits >> index % 64 & 1) != 0 ? SPAN_BLOCK_FREE_ALREADY : SPAN_BLOCK_FINE;
 }
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
