@@ -52,7 +52,8 @@ enum { DONE = -1 };
 
 /* Does work once. progress is 0, the process that is at it, or DONE: a child that was forked while another thread was at
  * it begins anew, which pthread_once does not do everywhere. */
-static void do_once(int *progress, void (*work)(void)) {
+static void do_once(int *progress, /* NOLINT(readability-non-const-parameter): exchanged */
+                    void (*work)(void)) {
     int me = os_process_id(), seen = __atomic_load_n(progress, __ATOMIC_ACQUIRE);
     while (seen == DONE || seen == me ||
            !__atomic_compare_exchange_n(progress, &seen, me, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
