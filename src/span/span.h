@@ -198,7 +198,7 @@ static inline bool span_mark_free(span *s, const size_class *class, const void *
     if (UNLIKELY(index >= s->carved))
         return false;
     uint64_t *word = &s->free_blocks[index / 64], bit = 1ull << index % 64, before = *word;
-    __atomic_store_n(word, before | bit, __ATOMIC_RELAXED);
+    *word = before | bit;
     return LIKELY((before & bit) == 0);
 }
 
