@@ -3,6 +3,8 @@
  * Start with os_reserve. A range goes reserved -> committed -> purged -> committed …; under strict overcommit
  * (vm.overcommit_memory=2) a purge also takes the write permission, because that is what the kernel counts there
  * (Documentation/mm/overcommit-accounting). */
+#include "memory.h"
+
 #include "os.h"
 #include "syscall.h"
 
@@ -89,7 +91,13 @@ static bool move_pages(void *from, void *to, size_t size) {
                       (long)to, 0) == (long)to;
 }
 
-/* Whether pages can be moved and purged where they have come to: some emulators then purge nothing. */
+static bool can_purge(char *page) {
+    *(volatile char *)page = 1;
+    return os_purge(page, os.page_size) && *(volatile char *)page == 0;
+}
+
+/* Whether pages can be moved, and purged where they have come to and where they were: some emulators then purge nothing,
+ * and fail the system calls that write there. */
 static bool try_moving(void) {
     volatile char *pages = os_map(2 * os.page_size);
     if (pages == NULL)
@@ -97,18 +105,17 @@ static bool try_moving(void) {
     char *to = (char *)pages + os.page_size;
     *pages = 1;
     bool moves = move_pages((char *)pages, to, os.page_size) && *(volatile char *)to == 1 && *pages == 0 &&
-                 os_purge(to, os.page_size) && *(volatile char *)to == 0;
+                 can_purge(to) && can_purge((char *)pages);
     os_release((char *)pages, 2 * os.page_size);
     return moves;
 }
 
+void os_memory_start(void) {
+    os.moves = !os.strict_overcommit && try_moving();
+}
+
 bool os_move(void *from, void *to, size_t size) {
-    static int moves; /* 0: not known yet */
-    if (os.strict_overcommit)
-        return false;
-    if (__atomic_load_n(&moves, __ATOMIC_RELAXED) == 0)
-        __atomic_store_n(&moves, try_moving() ? 1 : -1, __ATOMIC_RELAXED);
-    return __atomic_load_n(&moves, __ATOMIC_RELAXED) > 0 && move_pages(from, to, size);
+    return os.moves && !os.strict_overcommit && move_pages(from, to, size);
 }
 
 void os_name(void *start, size_t size, const char *name) {

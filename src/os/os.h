@@ -24,6 +24,7 @@ typedef struct os_facts {
     bool address_limit;     /* RLIMIT_AS is set: reserve in small steps */
     bool membarrier;        /* one thread can make all pass a barrier: caches can be taken over */
     bool restart;           /* … and restart their rseq sections: caches can be used by the fast paths */
+    bool moves;             /* os_move works: large blocks grow without copying */
     bool names;  /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
     bool secure; /* set-uid or the like: the environment is not ours to trust */
 } os_facts;

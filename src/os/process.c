@@ -1,6 +1,7 @@
 /* process.c: what the process is and was started with: the facts, the environment, descriptor 2, the clock.
  *
  * Start with os_start. */
+#include "memory.h"
 #include "os.h"
 #include "restart.h"
 #include "syscall.h"
@@ -42,6 +43,7 @@ void os_start(void) {
     os.strict_overcommit = read_strict_overcommit();
     os.address_limit = has_address_limit();
     os_restart_start();
+    os_memory_start();
     stderr_known = stat_stderr(&stderr_at_start);
 }
 

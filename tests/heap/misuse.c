@@ -2,6 +2,7 @@
  *
  * What the program does after the mistake (trim) brings that moment about. */
 #include "check.h"
+#include "os/os.h"
 
 #include <pthread.h>
 #include <ration/ration.h>
@@ -14,6 +15,14 @@ static void *hide(void *pointer) {
 static void free_and_flush(void *block) {
     rn_free(hide(block));
     rn_heap_trim(rn_heap_root());
+}
+
+/* The line about a large block: it lies in whole pages. */
+static const char *line_of_large(size_t size, const char *what) {
+    static char line[128];
+    size_t pages = (size + os.page_size - 1) / os.page_size;
+    snprintf(line, sizeof line, "ration: %%p (%zu-byte class, heap \"root\"): %s", pages * os.page_size, what);
+    return line;
 }
 
 static void a_block_freed_twice_in_a_row_is_seen_at_once(void) {
@@ -41,13 +50,16 @@ static void an_address_inside_a_block_is_seen(void) {
 
 static void an_address_inside_a_large_block_is_seen_at_once(void) {
     char *block = rn_malloc(100000);
-    CHECK_ABORTS("ration: %p (102400-byte class, heap \"root\"): free of an address inside a block",
-                 rn_free(hide(block + 4096)));
+    CHECK_ABORTS(line_of_large(100000, "free of an address inside a block"), rn_free(hide(block + 4096)));
     rn_free(block);
 }
 
 static void a_block_never_handed_out_is_seen(void) {
     char *block = rn_malloc(1000);
+    if (os.page_size >= 65536) {
+        rn_free(block);
+        return; /* all blocks of the span are made ready at once */
+    }
     CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): free of an address that was never handed out",
                  free_and_flush(block + 1024 * 60));
     rn_free(block);
