@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <ration/ration.h>
 
-enum { FORKS = 40, SECONDS = 3 };
+enum { FORKS = 40, SECONDS = 30 };
 
 static bool stop;
 static size_t size;
