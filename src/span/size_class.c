@@ -12,12 +12,13 @@
 #define CAPACITY_OF(size) (((size_t)GRANULES_OF(size) << GRANULE_SHIFT) / (size))
 
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
-#define ROW(below, bytes)                                                                \
-    [SIZE_CLASS_##bytes] = {                                                             \
-        .size = (bytes),                                                                 \
-        .reciprocal = (uint32_t)(((1ull << 32) + (bytes)-1) / (bytes)),                  \
-        .granules = GRANULES_OF(bytes),                                                  \
-        .capacity = (uint16_t)(((size_t)GRANULES_OF(bytes) << GRANULE_SHIFT) / (bytes)), \
+#define ROW(below, bytes)                                                                                          \
+    [SIZE_CLASS_##bytes] = {                                                                                       \
+        .size = (bytes),                                                                                           \
+        .reciprocal = (uint32_t)(((1ull << 32) + (bytes)-1) / (bytes)),                                            \
+        .granules = GRANULES_OF(bytes),                                                                            \
+        .capacity = (uint16_t)CAPACITY_OF(bytes),                                                                  \
+        .fullness = (uint32_t)(((FULLNESS_FULL << FULLNESS_SHIFT) + CAPACITY_OF(bytes) - 1) / CAPACITY_OF(bytes)), \
     },
     SIZE_CLASSES(ROW)
 #undef ROW

@@ -74,8 +74,17 @@ static void a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple(void
     }
 }
 
+static void fullness_rises_with_the_blocks_used_and_is_full_only_where_all_are(void) {
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
+        unsigned capacity = size_classes[i].capacity, fullness = size_classes[i].fullness;
+        CHECK_EQ(FULLNESS_FULL, capacity * fullness >> FULLNESS_SHIFT);
+        CHECK((capacity - 1) * fullness >> FULLNESS_SHIFT < FULLNESS_FULL);
+    }
+}
+
 TESTS(TEST(every_size_has_the_smallest_class_that_holds_it), TEST(classes_ascend_in_steps_of_16_at_least),
       TEST(at_most_one_part_in_9_is_slack_above_256),
       TEST(the_reciprocal_tells_the_start_of_every_block_from_every_other_offset),
-      TEST(a_span_holds_its_blocks_and_no_more), TEST(every_power_of_two_is_a_class),
+      TEST(a_span_holds_its_blocks_and_no_more),
+      TEST(fullness_rises_with_the_blocks_used_and_is_full_only_where_all_are), TEST(every_power_of_two_is_a_class),
       TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))
