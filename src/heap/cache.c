@@ -122,27 +122,21 @@ static void drop_array(cache *c, unsigned class_index) {
 
 /* --- misses --------------------------------------------------------------------------------------------------- */
 
-static void reverse(void **first, unsigned count) {
-    for (void **last = first + count - 1; first < last; first++, last--) {
-        void *block = *first;
-        *first = *last;
-        *last = block;
-    }
-}
-
 void *cache_refill(cache *c, unsigned class_index) {
     grow(c, class_index);
     void **array = bottom(c, class_index);
     unsigned room = places(class_index, c->level[class_index]);
     void *block = NULL;
     if (room == 0) {
-        store_take(c->heap, class_index, &block, 1);
+        store_take(c->heap, class_index, &block + 1, 1);
         return block;
     }
-    unsigned got = store_take(c->heap, class_index, array, (room + 1) / 2);
+    unsigned want = (room + 1) / 2;
+    unsigned got = store_take(c->heap, class_index, array + want, want);
     if (got == 0)
         return NULL;
-    reverse(array, got);
+    if (got != want)
+        memmove(array, array + want - got, got * sizeof *array);
     set_top(c, class_index, array + got - 1);
     return array[got - 1];
 }

@@ -155,7 +155,7 @@ static void *take_small(rn_heap *heap, unsigned class_index) {
     if (c != NULL && c->heap != heap && (c = local_cache_for(heap)) == NULL)
         local_end();
     if (c == NULL) {
-        if (store_take(heap, class_index, &block, 1) == 1)
+        if (store_take(heap, class_index, &block + 1, 1) == 1)
             seal_fresh(&block, &block + 1);
         return block;
     }

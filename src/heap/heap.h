@@ -70,8 +70,9 @@ void heap_tree_unlock(void);
 
 /* --- stores --------------------------------------------------------------------------------------------------- */
 
-/* Up to want blocks of the class into out, lowest addresses first; fewer where memory is denied. */
-unsigned store_take(rn_heap *, unsigned class_index, void **out, unsigned want);
+/* Takes up to want blocks of the class, lowest addresses first, and writes them downwards from end. Returns how many;
+ * fewer where memory is denied. */
+unsigned store_take(rn_heap *, unsigned class_index, void **end, unsigned want);
 /* Gives blocks of one heap and class back. Aborts with a line if one of them is not a live block. */
 void store_give(rn_heap *, unsigned class_index, void *const *blocks, unsigned count);
 /* Returns pages of partly used spans to the system where that pays. Gives the bytes. */

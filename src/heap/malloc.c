@@ -36,7 +36,7 @@ static void *denied(rn_heap *heap) {
 /* A block where the thread can have no caches. */
 static void *take_uncached(rn_heap *heap, unsigned class_index) {
     void *block = NULL;
-    store_take(heap, class_index, &block, 1);
+    store_take(heap, class_index, &block + 1, 1);
     return block;
 }
 

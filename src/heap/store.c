@@ -29,6 +29,7 @@ static span **list_of(block_store *store, unsigned bucket) {
 }
 
 static void unlist(block_store *store, span *s) {
+    s->moves_at = 1;
     if (s->bucket == SPAN_UNLISTED)
         return;
     if (s->next != NULL)
@@ -40,10 +41,22 @@ static void unlist(block_store *store, span *s) {
     s->bucket = SPAN_UNLISTED;
 }
 
+/* How many free blocks a span in the bucket may come to have before it belongs elsewhere. */
+static unsigned free_until_moved(const span *s, unsigned bucket) {
+    unsigned soon = s->free + 1u;
+    if (bucket == BUCKET_LATENT)
+        return soon;
+    unsigned empty = s->carved, emptier = empty + 1 - size_classes[s->class_index].capacity * bucket / FULLNESS_FULL;
+    unsigned most = emptier < empty ? emptier : empty;
+    return soon < most ? most : soon;
+}
+
 static void enlist(block_store *store, span *s, unsigned bucket) {
+    if (s->bucket != bucket)
+        unlist(store, s);
+    s->moves_at = (uint16_t)free_until_moved(s, bucket);
     if (s->bucket == bucket)
         return;
-    unlist(store, s);
     span **head = list_of(store, bucket);
     s->prev = NULL;
     s->next = *head;
@@ -126,7 +139,7 @@ static void settle_taken(block_store *store, span *s, bool exhausted) {
         unlist(store, s);
 }
 
-unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned want) {
+unsigned store_take(rn_heap *heap, unsigned class_index, void **end, unsigned want) {
     block_store *store = &heap->stores[class_index];
     unsigned taken = 0;
     os_lock(&store->lock);
@@ -134,7 +147,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **out, unsigned wa
         span *s = span_to_take_from(heap, store, class_index);
         if (s == NULL)
             break;
-        taken += span_take_blocks(s, out + taken, want - taken);
+        taken += span_take_blocks(s, end - taken, want - taken);
         settle_taken(store, s, s->free == 0 || taken < want);
     }
     store->blocks_out += taken;
@@ -155,8 +168,7 @@ static void return_empty(rn_heap *heap, block_store *store, span *s) {
 }
 
 /* After blocks were given: where the span belongs now. */
-static void settle_given(rn_heap *heap, block_store *store, span *s, unsigned given) {
-    s->free = (uint16_t)(s->free + given);
+static void settle_given(rn_heap *heap, block_store *store, span *s) {
     if (s->free == s->carved)
         return_empty(heap, store, s);
     else
@@ -174,27 +186,16 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
     block_store *store = &heap->stores[class_index];
     const size_class *class = &size_classes[class_index];
     const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
-    span *s = NULL;
-    uint32_t id = 0;
-    unsigned run = 0; /* blocks given to s */
     count_out(class_index, 0 - (size_t)count);
     os_lock(&store->lock);
-    for (unsigned i = 0; i < count; i++, run++) {
-        page_entry *entry = page_map_entry(blocks[i]);
-        if (UNLIKELY(entry->tag != tag))
+    for (unsigned i = 0; i < count; i++) {
+        const page_entry *entry = page_map_entry(blocks[i]);
+        span *s = span_of_id(entry->span);
+        if (UNLIKELY(entry->tag != tag || !span_mark_free(s, class, blocks[i])))
             refuse(store, blocks[i]);
-        if (entry->span != id) {
-            if (s != NULL)
-                settle_given(heap, store, s, run);
-            id = entry->span;
-            s = span_of_id(id);
-            run = 0;
-        }
-        if (UNLIKELY(!span_mark_free(s, class, blocks[i])))
-            refuse(store, blocks[i]);
+        if (UNLIKELY(s->free >= s->moves_at))
+            settle_given(heap, store, s);
     }
-    if (s != NULL)
-        settle_given(heap, store, s, run);
     store->blocks_out -= count;
     os_unlock(&store->lock);
     store_purge_excess(heap);

@@ -47,20 +47,25 @@ static uint64_t pages_under(size_t from, size_t to) {
 }
 
 static void set_free(span *s, unsigned first, unsigned end) {
-    for (unsigned i = first; i < end; i++)
-        s->free_blocks[i / 64] |= 1ull << i % 64;
     s->free = (uint16_t)(s->free + (end - first));
+    for (unsigned next; first < end; first = next) {
+        next = first / 64 * 64 + 64;
+        s->free_blocks[first / 64] |= bit_range(first % 64, next <= end ? 63 : (end - 1) % 64);
+    }
 }
 
 /* --- committing ----------------------------------------------------------------------------------------------- */
 
-/* Blocks carved after the next step: those that begin before the end of the next page, one at least. */
+/* Blocks carved after the next step: those that end by the end of the next page, or of the pages that are dirty anyway;
+ * one at least. */
 static unsigned carved_next(const span *s) {
     const size_class *class = class_of(s);
     if (s->carved == class->capacity)
         return s->carved;
     size_t used = (size_t)s->carved * class->size;
-    size_t end = round_to_page(used + 1);
+    size_t end = round_to_page(used + 1), touched = (size_t)s->touched * PAGE;
+    if (end < touched)
+        end = touched;
     unsigned next = (unsigned)(end / class->size);
     if (next <= s->carved)
         next = s->carved + 1u;
@@ -115,7 +120,7 @@ static uint64_t resident_bits(const span *s, unsigned word) {
 }
 
 /* Takes from one word of bits. Returns how many. */
-static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want) {
+static unsigned take_from_word(span *s, unsigned word, void **end, unsigned want) {
     size_t size = class_of(s)->size;
     uint64_t resident = s->purged == 0 ? s->free_blocks[word] : resident_bits(s, word);
     uint64_t left = resident;
@@ -123,20 +128,20 @@ static unsigned take_from_word(span *s, unsigned word, void **out, unsigned want
     unsigned taken = 0;
     if (left == ~0ull && want >= 64) {
         for (; taken < 64; taken++, block += size)
-            out[taken] = block;
+            *--end = block;
         left = 0;
     }
-    for (; left != 0 && taken < want; left &= left - 1)
-        out[taken++] = block + (unsigned)__builtin_ctzl(left) * size;
+    for (; left != 0 && taken < want; left &= left - 1, taken++)
+        *--end = block + (unsigned)__builtin_ctzl(left) * size;
     s->free_blocks[word] ^= resident ^ left;
     return taken;
 }
 
-unsigned span_take_blocks(span *s, void **out, unsigned want) {
+unsigned span_take_blocks(span *s, void **end, unsigned want) {
     unsigned taken = 0, words = (s->carved + 63u) / 64;
     for (unsigned word = 0; word < words && taken < want; word++)
         if (s->free_blocks[word] != 0)
-            taken += take_from_word(s, word, out + taken, want - taken);
+            taken += take_from_word(s, word, end - taken, want - taken);
     s->free = (uint16_t)(s->free - taken);
     return taken;
 }

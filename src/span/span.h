@@ -33,29 +33,30 @@ typedef enum span_state { SPAN_UNUSED, SPAN_FREE, SPAN_SMALL, SPAN_LARGE } span_
 
 /* One run of granules. Descriptors lie in tables of their own, out of reach of any block. */
 typedef struct span {
+    uintptr_t start;   /* from here to the first free_blocks is what giving a block back touches: one cache line */
+    uint16_t carved;   /* small: blocks whose pages are committed; the rest was never touched */
+    uint16_t free;     /* small: bits set in free_blocks */
+    uint16_t moves_at; /* small: how many free blocks move it to another list */
+    uint16_t touched;  /* small: pages that were dirty when the span was taken, counted from its start; committed too */
+    uint64_t purged;   /* small: carved pages given back to the system, a bit each */
+    uint64_t free_blocks[SPAN_BITMAP_WORDS];
     struct span *next, *prev;   /* in the one list that the state says: free list, class's list of a heap */
     struct span *older, *newer; /* free: by when it was freed; in use: the heap's list of all its spans */
     struct rn_heap *heap;
-    uintptr_t start;
     size_t size; /* what was asked of the page heap; large: in whole system pages */
     uint32_t id;
     uint32_t granules;
     uint32_t dirty_pages; /* free: pages that hold old contents */
+    uint32_t turn;        /* tells this use of the granules from the last */
     uint8_t state;
     uint8_t class_index;
     uint8_t bucket;   /* small: which list of its class it is in, or SPAN_UNLISTED */
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
     uint8_t moved;    /* large: pages of another span were moved in */
-    uint16_t carved;  /* small: blocks whose pages are committed; the rest was never touched */
-    uint16_t free;    /* small: bits set in free_blocks */
-    uint16_t touched; /* small: pages that were dirty when the span was taken, counted from its start; committed too */
-    uint32_t turn;    /* tells this use of the granules from the last */
     size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
     size_t front;
-    uint64_t purged; /* small: carved pages given back to the system, a bit each */
-    uint64_t free_blocks[SPAN_BITMAP_WORDS];
-} span;
+} OWN_LINE span;
 
 enum { SPAN_UNLISTED = 0xff };
 
@@ -164,9 +165,11 @@ void page_heap_unlock(void);
 /* --- blocks in a small span ------------------------------------------------------------------------------------
  * The caller holds the lock of the span's class. */
 
-/* Takes up to want free blocks on committed pages, lowest address first. Returns how many it put into out. */
-unsigned span_take_blocks(span *, void **out, unsigned want);
-/* Makes the next page or so of never-used blocks free to take. False when all are carved. */
+/* Takes up to want free blocks on committed pages, lowest address first, and writes them downwards from end. Returns how
+ * many. */
+unsigned span_take_blocks(span *, void **end, unsigned want);
+/* Makes the next page or so of never-used blocks free to take, or all those whose pages are dirty anyway. False when all
+ * are carved. */
 bool span_carve(span *);
 /* Bytes that span_carve would commit; 0 when all is carved. */
 size_t span_carve_cost(const span *);
@@ -191,15 +194,18 @@ static inline unsigned span_index(const size_class *class, uintptr_t offset) {
     return LIKELY(index * class->size == (uint32_t)offset) ? index : SPAN_NOT_A_BLOCK;
 }
 
-/* Marks a block of this span's granules free, but for the count in free. False if span_judge finds fault with it. */
+/* Marks a block of this span's granules free. False if span_judge finds fault with it. */
 static inline bool span_mark_free(span *s, const size_class *class, const void *block) {
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it believes that a span could have the number 0 */
     unsigned index = span_index(class, (uintptr_t)block - s->start);
     if (UNLIKELY(index >= s->carved))
         return false;
     uint64_t *word = &s->free_blocks[index / 64], bit = 1ull << index % 64, before = *word;
+    if (UNLIKELY((before & bit) != 0))
+        return false;
     *word = before | bit;
-    return LIKELY((before & bit) == 0);
+    s->free++;
+    return true;
 }
 
 /* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */

@@ -31,7 +31,6 @@ static unsigned index_of(const void *block) {
 /* The count of free blocks is the caller's to keep. */
 static bool mark_free(const void *block) {
     bool marked = span_mark_free(model.span, &size_classes[model.span->class_index], block);
-    model.span->free = (uint16_t)(model.span->free + marked);
     return marked;
 }
 
@@ -73,13 +72,13 @@ static bool on_purged_page(unsigned index) {
 static void take(void) {
     void *blocks[SPAN_BLOCKS_MAX];
     unsigned want = (unsigned)random_below(&source, 100) + 1;
-    unsigned taken = span_take_blocks(model.span, blocks, want);
+    unsigned taken = span_take_blocks(model.span, blocks + want, want);
     unsigned expected = 0;
     for (unsigned i = 0; i < model.capacity && expected < want; i++) {
         if (model.state[i] != FREE || on_purged_page(i))
             continue;
         if (expected < taken)
-            CHECK_EQ(block_at(i), blocks[expected]); /* the lowest first */
+            CHECK_EQ(block_at(i), blocks[want - 1 - expected]); /* the lowest first, downwards */
         expected++;
         model.state[i] = OUT;
         model.stamp[i] = random_next(&source);
@@ -186,7 +185,7 @@ static void begin_carved(size_t size) {
 static void what_is_no_live_block_is_not_marked(void) {
     begin_carved(64);
     void *blocks[4];
-    CHECK_EQ(4u, span_take_blocks(model.span, blocks, 4));
+    CHECK_EQ(4u, span_take_blocks(model.span, blocks + 4, 4));
     CHECK(mark_free(blocks[0]));
     CHECK(!mark_free(blocks[0]));
     CHECK(!mark_free((char *)blocks[1] + 8));
@@ -196,14 +195,14 @@ static void what_is_no_live_block_is_not_marked(void) {
 
 static void all_blocks_can_be_out_at_once(void) {
     for (unsigned class_index = 0; class_index < SIZE_CLASSES_COUNT; class_index++) {
-        void *blocks[SPAN_BLOCKS_MAX + 1];
+        void *blocks[SPAN_BLOCKS_MAX + 1], **above = blocks + SPAN_BLOCKS_MAX + 1;
         begin_carved(size_classes[class_index].size);
-        CHECK_EQ(model.capacity, span_take_blocks(model.span, blocks, SPAN_BLOCKS_MAX + 1));
-        CHECK_EQ(0u, span_take_blocks(model.span, blocks + SPAN_BLOCKS_MAX, 1));
+        CHECK_EQ(model.capacity, span_take_blocks(model.span, above, SPAN_BLOCKS_MAX + 1));
+        CHECK_EQ(0u, span_take_blocks(model.span, blocks + 1, 1));
         for (unsigned i = 0; i < model.capacity; i++)
-            CHECK_EQ(i, index_of(blocks[i]));
+            CHECK_EQ(i, index_of(above[-1 - (int)i]));
         for (unsigned i = 0; i < model.capacity; i++)
-            CHECK(mark_free(blocks[i]));
+            CHECK(mark_free(above[-1 - (int)i]));
         CHECK_EQ(model.capacity, model.span->free);
         end();
     }
