@@ -8,15 +8,16 @@
 #include <string.h>
 
 enum {
-    LEVELS = 4,
-    SHARE_MIN = 512 << 10,
+    LEVELS = 5,
+    SHARE_MIN = 1 << 20,
+    SHARE_PART = 16,
 };
 
 /* The sizes of arrays: places, which with the NULL below the bottom fill a power of two; how many bytes the blocks in
  * one may come to; and how many places there are even so. */
 static const struct level {
     unsigned places, bytes, least;
-} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}};
+} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}, {1023, 1 << 20, 16}};
 
 static void *no_places[1] OWN_LINE;
 
@@ -65,8 +66,7 @@ static void share_change(size_t bytes) {
 }
 
 static bool share_allows(size_t more) {
-    size_t live = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
-    size_t share = live / 16 > SHARE_MIN ? live / 16 : SHARE_MIN;
+    size_t part = live_bytes_now() / SHARE_PART, share = part > SHARE_MIN ? part : SHARE_MIN;
     return __atomic_load_n(&places_bytes, __ATOMIC_RELAXED) + more <= share;
 }
 

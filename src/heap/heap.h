@@ -81,8 +81,8 @@ size_t store_purge_heap(rn_heap *);
 void store_purge_excess(rn_heap *);
 /* Bytes that store_purge_heap has returned so far. */
 size_t store_purged_bytes(void);
-/* The heap's spans are about to go as they are: nothing in them counts as idle any more. */
-void store_forget_idle(const rn_heap *);
+/* The heap's spans are about to go as they are: nothing in them counts as committed any more. */
+void store_forget_committed(const rn_heap *);
 void store_lock_all(rn_heap *);
 void store_unlock_all(rn_heap *);
 

@@ -17,7 +17,7 @@ static size_t whole_pages(size_t size) {
 static void count_large(rn_heap *heap, size_t bytes, size_t blocks) {
     __atomic_fetch_add(&heap->large_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&heap->large_blocks, blocks, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&live_bytes.large, bytes, __ATOMIC_RELAXED);
 }
 
 static span *take_span(rn_heap *heap, size_t bytes, size_t align) {

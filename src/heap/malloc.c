@@ -60,13 +60,14 @@ static void *take_small(rn_heap *heap, unsigned class_index) {
 
 /* The class for a block at a multiple of align: spans begin at a granule, so every block of a class whose size is such a
  * multiple does. SIZE_CLASSES_COUNT where there is none. */
-static unsigned aligned_class(size_t align, size_t size) {
+static inline unsigned aligned_class(size_t align, size_t size) {
     size_t rounded = (size + align - 1) & ~(align - 1);
-    if (align > GRANULE || rounded < size || rounded > SMALL_MAX)
+    if (UNLIKELY(align > GRANULE || rounded < size || rounded > SMALL_MAX))
         return SIZE_CLASSES_COUNT;
     unsigned class_index = size_class_index(rounded == 0 ? align : rounded);
-    while (class_index < SIZE_CLASSES_COUNT && (size_classes[class_index].size & (align - 1)) != 0)
-        class_index++;
+    while (UNLIKELY((size_classes[class_index].size & (align - 1)) != 0))
+        if (++class_index == SIZE_CLASSES_COUNT)
+            break;
     return class_index;
 }
 
@@ -120,7 +121,7 @@ static void give_small(span *s, void *block) {
 }
 
 /* The span in use that an address lies in; where it lies in none, that is said, and the end. */
-static span *span_in_use(const void *block, const char *if_foreign, const char *if_free) {
+static inline span *span_in_use(const void *block, const char *if_foreign, const char *if_free) {
     page_entry *entry = page_map_entry(block);
     if (entry->tag == 0)
         misuse(block, if_foreign);
@@ -172,13 +173,17 @@ void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) {
     return take(heap, size, align, &clean);
 }
 
+static COLD void *aligned_slow(size_t align, size_t size) {
+    return rn_heap_aligned_alloc(current_heap(), align, size);
+}
+
 void *rn_aligned_alloc(size_t align, size_t size) {
     if (LIKELY(align != 0 && (align & (align - 1)) == 0 && !hardened)) {
         unsigned class_index = aligned_class(align, size);
-        if (class_index < SIZE_CLASSES_COUNT)
-            return rn_malloc(size_classes[class_index].size);
+        if (LIKELY(class_index < SIZE_CLASSES_COUNT))
+            return take_cached(size_classes[class_index].size, class_index);
     }
-    return rn_heap_aligned_alloc(current_heap(), align, size);
+    return aligned_slow(align, size);
 }
 
 static span *span_to_use(const void *block) {
@@ -214,7 +219,7 @@ static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size
     return moved;
 }
 
-static void check_start(const span *s, const void *block) {
+static inline void check_start(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     if (s->state == SPAN_LARGE ? offset != 0 : span_index(&size_classes[s->class_index], offset) == SPAN_NOT_A_BLOCK)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
@@ -236,25 +241,31 @@ static void *resize_large(span *s, size_t size) {
     return resized;
 }
 
-void *rn_realloc(void *block, size_t size) {
-    if (block == NULL)
-        return rn_malloc(size);
-    block = untagged(block);
+/* Blocks that are large or hardened. */
+static COLD void *realloc_slow(void *block, size_t size) {
     span *s = span_to_use(block);
     size_t old_size = usable(s, block);
-    if (s->hardened) {
-        if (size == old_size)
-            return block;
-    } else {
-        check_start(s, block);
-        if (s->state == SPAN_LARGE && size > SMALL_MAX)
-            return resize_large(s, size);
-        if (s->state == SPAN_SMALL && size <= old_size && (size > old_size / 2 || old_size <= 32)) {
-            tell_resized(block, size);
-            return block;
-        }
-    }
-    return move_block(s->heap, block, old_size, size);
+    if (s->hardened)
+        return size == old_size ? block : move_block(s->heap, block, old_size, size);
+    check_start(s, block);
+    return size > SMALL_MAX ? resize_large(s, size) : move_block(s->heap, block, old_size, size);
+}
+
+void *rn_realloc(void *block, size_t size) {
+    if (UNLIKELY(block == NULL))
+        return rn_malloc(size);
+    block = untagged(block);
+    const page_entry *entry = page_map_entry(block);
+    const span *s = span_of_id(entry->span);
+    unsigned class_index = entry->tag & 0xff;
+    if (UNLIKELY(class_index >= SIZE_CLASSES_COUNT || entry->tag == 0 || s->hardened))
+        return realloc_slow(block, size);
+    check_start(s, block);
+    size_t old_size = size_classes[class_index].size;
+    if (size > old_size || (size <= old_size / 2 && old_size > 32))
+        return move_block(s->heap, block, old_size, size);
+    tell_resized(block, size);
+    return block;
 }
 
 rn_heap *rn_heap_of(const void *block) {

@@ -6,17 +6,26 @@
 #include "hardened.h"
 
 static struct {
-    size_t idle_bytes; /* what spans of blocks have committed beyond the blocks taken from them */
-    size_t purge_mark; /* when idle_bytes passes it, pages to return are looked for */
+    size_t committed;  /* in spans of blocks */
+    size_t purge_mark; /* when idle bytes pass it, pages to return are looked for */
     size_t purged_bytes;
-    regret revived;
-} OWN_LINE figures = {.revived = {.most = 4}};
+} OWN_LINE figures;
 
 /* Blocks that were taken; or, negative, given back. */
 static void count_out(unsigned class_index, size_t blocks) {
-    size_t bytes = blocks * size_classes[class_index].size;
-    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&live_bytes.small, blocks * size_classes[class_index].size, __ATOMIC_RELAXED);
+}
+
+/* Bytes committed; or, negative, returned. */
+static void count_committed(size_t bytes) {
+    __atomic_fetch_add(&figures.committed, bytes, __ATOMIC_RELAXED);
+}
+
+/* What spans of blocks have committed beyond the blocks taken from them. */
+static size_t idle_bytes(void) {
+    size_t committed = __atomic_load_n(&figures.committed, __ATOMIC_RELAXED);
+    size_t out = __atomic_load_n(&live_bytes.small, __ATOMIC_RELAXED);
+    return committed > out ? committed - out : 0;
 }
 
 /* --- lists ---------------------------------------------------------------------------------------------------- */
@@ -91,7 +100,7 @@ static span *new_span(rn_heap *heap, unsigned class_index) {
         page_heap_give(fresh, span_used_pages(fresh));
         return NULL;
     }
-    __atomic_fetch_add(&figures.idle_bytes, committed, __ATOMIC_RELAXED);
+    count_committed(committed);
     fresh->hardened = hardened;
     heap_add_span(heap, fresh);
     return fresh;
@@ -107,9 +116,9 @@ static bool commit_more(rn_heap *heap, span *s) {
         heap_uncharge(heap, cost);
         return false;
     }
-    __atomic_fetch_add(&figures.idle_bytes, cost, __ATOMIC_RELAXED);
+    count_committed(cost);
     if (reviving)
-        regret_add(&figures.revived, cost);
+        regret_revived(cost);
     return true;
 }
 
@@ -161,7 +170,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **end, unsigned wa
 static void return_empty(rn_heap *heap, block_store *store, span *s) {
     unlist(store, s);
     size_t committed = span_committed(s);
-    __atomic_fetch_sub(&figures.idle_bytes, committed, __ATOMIC_RELAXED);
+    count_committed(-committed);
     heap_remove_span(heap, s);
     heap_uncharge(heap, committed);
     page_heap_give(s, span_used_pages(s));
@@ -225,9 +234,9 @@ size_t store_purge_heap(rn_heap *heap) {
             bytes += purge_list(heap, store->buckets[bucket]);
         os_unlock(&store->lock);
     }
-    __atomic_fetch_sub(&figures.idle_bytes, bytes, __ATOMIC_RELAXED);
+    count_committed(-bytes);
     __atomic_fetch_add(&figures.purged_bytes, bytes, __ATOMIC_RELAXED);
-    regret_purged(&figures.revived);
+    regret_purged();
     return bytes;
 }
 
@@ -235,29 +244,24 @@ size_t store_purged_bytes(void) {
     return __atomic_load_n(&figures.purged_bytes, __ATOMIC_RELAXED);
 }
 
-void store_forget_idle(const rn_heap *heap) {
-    size_t idle = 0;
+void store_forget_committed(const rn_heap *heap) {
     for (const span *s = heap->spans; s != NULL; s = s->older)
         if (s->state == SPAN_SMALL)
-            idle += span_committed(s);
-    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
-        idle -= (size_t)heap->stores[i].blocks_out * size_classes[i].size;
-    __atomic_fetch_sub(&figures.idle_bytes, idle, __ATOMIC_RELAXED);
+            count_committed(-span_committed(s));
 }
 
 /* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
 void store_purge_excess(rn_heap *heap) {
-    size_t idle = __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED);
+    size_t idle = idle_bytes();
     size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
-    size_t step = idle_allowance(&figures.revived);
+    size_t step = idle_allowance();
     if (idle + step < mark || mark == 0)
         __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
-    if (LIKELY(idle <= mark) || mark == 0 || idle > PTRDIFF_MAX)
+    if (LIKELY(idle <= mark) || mark == 0)
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
     store_purge_heap(heap);
-    __atomic_store_n(&figures.purge_mark, __atomic_load_n(&figures.idle_bytes, __ATOMIC_RELAXED) + step,
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
 }
 
 void store_lock_all(rn_heap *heap) {

@@ -1,6 +1,7 @@
 /* tell_valgrind.h: what memcheck is told of blocks, where the library was built with its headers and runs under it.
  *
- * There is no rseq under valgrind, so every allocation takes the slow path, and these see them all. */
+ * There is no rseq under valgrind, so every allocation takes the slow path, and these see them all. Whether it is there
+ * was found out at start, because asking it takes a dozen instructions. */
 #ifndef RATION_HEAP_TELL_VALGRIND_H
 #define RATION_HEAP_TELL_VALGRIND_H
 
@@ -10,26 +11,22 @@
 
 #include <valgrind/memcheck.h>
 
-static inline bool on_valgrind(void) {
-    return RUNNING_ON_VALGRIND != 0;
-}
-
 static inline void tell_taken(const void *block, size_t size, bool zeroed) {
-    if (LIKELY(!RUNNING_ON_VALGRIND) || block == NULL)
+    if (LIKELY(!os.valgrind) || block == NULL)
         return;
     VALGRIND_MAKE_MEM_NOACCESS(block, rn_usable_size(block));
     VALGRIND_MALLOCLIKE_BLOCK(block, size, 0, zeroed);
 }
 
 static inline void tell_given(const void *block) {
-    if (UNLIKELY(RUNNING_ON_VALGRIND))
+    if (UNLIKELY(os.valgrind))
         VALGRIND_FREELIKE_BLOCK(block, 0);
 }
 
 /* A block that stays where it is at another size: all of it counts as written, since what was asked for before is not
  * known. */
 static inline void tell_resized(const void *block, size_t size) {
-    if (LIKELY(!RUNNING_ON_VALGRIND))
+    if (LIKELY(!os.valgrind))
         return;
     VALGRIND_FREELIKE_BLOCK(block, 0);
     VALGRIND_MALLOCLIKE_BLOCK(block, size, 0, 1);
@@ -37,7 +34,7 @@ static inline void tell_resized(const void *block, size_t size) {
 
 /* Around a copy of all that a block could hold, of which only a part was asked for. */
 static inline void tell_copying(bool begins) {
-    if (LIKELY(!RUNNING_ON_VALGRIND))
+    if (LIKELY(!os.valgrind))
         return;
     if (begins)
         VALGRIND_DISABLE_ERROR_REPORTING;
@@ -46,10 +43,6 @@ static inline void tell_copying(bool begins) {
 }
 
 #else
-
-static inline bool on_valgrind(void) {
-    return false;
-}
 
 static inline void tell_taken(const void *block, size_t size, bool zeroed) {
     (void)block;

@@ -160,10 +160,11 @@ rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) {
 }
 
 static void forget_live(const rn_heap *heap) {
-    size_t bytes = heap->large_bytes;
+    size_t small = 0;
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
-        bytes += (size_t)heap->stores[i].blocks_out * size_classes[i].size;
-    __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+        small += (size_t)heap->stores[i].blocks_out * size_classes[i].size;
+    __atomic_fetch_sub(&live_bytes.small, small, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&live_bytes.large, heap->large_bytes, __ATOMIC_RELAXED);
 }
 
 void rn_heap_destroy(rn_heap *heap) {
@@ -176,7 +177,7 @@ void rn_heap_destroy(rn_heap *heap) {
     disown(heap); /* first, so that nobody meets it on the way through the tree while it goes */
     threads_drop_heap(heap);
     forget_live(heap);
-    store_forget_idle(heap);
+    store_forget_committed(heap);
     for (span *s = heap->spans, *next; s != NULL; s = next) {
         next = s->older;
         heap_uncharge(heap, span_committed(s));

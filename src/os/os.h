@@ -25,8 +25,9 @@ typedef struct os_facts {
     bool membarrier;        /* one thread can make all pass a barrier: caches can be taken over */
     bool restart;           /* … and restart their rseq sections: caches can be used by the fast paths */
     bool moves;             /* os_move works: large blocks grow without copying */
-    bool names;  /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
-    bool secure; /* set-uid or the like: the environment is not ours to trust */
+    bool names;    /* asked for: ranges are named in /proc/PID/maps, which takes prctl(2) and splits mappings */
+    bool valgrind; /* runs under it, and was built to tell it of blocks */
+    bool secure;   /* set-uid or the like: the environment is not ours to trust */
 } os_facts;
 
 extern os_facts os;

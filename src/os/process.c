@@ -12,6 +12,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#if __has_include(<valgrind/valgrind.h>) && !defined(RN_SANITIZE)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 os_facts os;
 
@@ -40,6 +45,7 @@ static bool stat_stderr(struct stat *out) {
 void os_start(void) {
     os.page_size = getauxval(AT_PAGESZ);
     os.secure = getauxval(AT_SECURE) != 0;
+    os.valgrind = RUNNING_ON_VALGRIND != 0;
     os.strict_overcommit = read_strict_overcommit();
     os.address_limit = has_address_limit();
     os_restart_start();

@@ -30,7 +30,7 @@ static void say(const char *what) {
 /* Whether malloc, as the program's libraries see it, is somebody else's: what strdup gives is then not ours. Another
  * Ration linked into the program is not worth a word. */
 static void tell_who_serves(void) {
-    if (on_valgrind())
+    if (os.valgrind)
         return; /* which puts its own malloc in every library's place, and says so itself */
     char *probe = strdup("");
     bool ours = probe == NULL || rn_heap_of(probe) != NULL;

@@ -25,8 +25,7 @@ enum {
     BINS = EXACT_BINS + 32, /* from 64 granules on, one for each doubling */
     BIN_WORDS = (BINS + 63) / 64,
 
-    ALL_DIRTY = (1 << PAGES_IN_GRANULE) - 1,
-    WAS_PURGED = 1 << PAGES_IN_GRANULE, /* beside the dirty bits: its contents were returned to the system */
+    ALL_PAGES = (1 << PAGES_IN_GRANULE) - 1,
 
     DESCRIPTORS = 6,            /* the most that one operation takes */
     OWN_REGION_ALIGN = 4 << 20, /* blocks aligned to more than this get a region each */
@@ -55,7 +54,6 @@ static struct {
     size_t reserved;
     size_t dirty_bytes;
     size_t purged_bytes;
-    regret regret;
     uint32_t turns;
 } OWN_LINE heap;
 
@@ -149,13 +147,14 @@ static void set_entry(page_entry *entry, uint32_t tag, uint32_t id) {
     __atomic_store_n((uint64_t *)entry, (uint64_t)id << 32 | tag, __ATOMIC_RELAXED);
 }
 
-static uint32_t free_tag(unsigned pages) {
-    return pages << TAG_HEAP_SHIFT | TAG_FREE;
+/* Of a free granule: which of its pages hold old contents, and which had theirs returned to the system; a bit each. */
+static uint32_t free_tag(unsigned dirty, unsigned purged) {
+    return (purged << PAGES_IN_GRANULE | dirty) << TAG_HEAP_SHIFT | TAG_FREE;
 }
 
 static void name_end(uintptr_t address, uint32_t id) {
     page_entry *entry = entry_at(address);
-    set_entry(entry, entry->tag == 0 ? free_tag(0) : entry->tag, id);
+    set_entry(entry, entry->tag == 0 ? free_tag(0, 0) : entry->tag, id);
 }
 
 static void name_ends(const span *free) {
@@ -169,10 +168,17 @@ static span *free_neighbour(uintptr_t address) {
     return (entry->tag & 0xff) == TAG_FREE ? span_of_id(entry->span) : NULL;
 }
 
-/* Bits set in a granule's four dirty bits. */
+static unsigned bits_set(unsigned pages) {
+    static const uint8_t bits[ALL_PAGES + 1] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    return bits[pages & ALL_PAGES];
+}
+
 static unsigned dirty_in(uint32_t tag) {
-    static const uint8_t bits[ALL_DIRTY + 1] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
-    return bits[tag >> TAG_HEAP_SHIFT & ALL_DIRTY];
+    return bits_set(tag >> TAG_HEAP_SHIFT);
+}
+
+static unsigned purged_in(uint32_t tag) {
+    return bits_set(tag >> TAG_HEAP_SHIFT >> PAGES_IN_GRANULE);
 }
 
 /* The entry of the next granule: one further on, except from one leaf to the next. */
@@ -190,8 +196,7 @@ static free_pages count_pages(uintptr_t start, size_t granules) {
     page_entry *entry = entry_at(start);
     for (uintptr_t address = start;; entry = next_entry(entry, address)) {
         count.dirty += dirty_in(entry->tag);
-        if (entry->tag >> TAG_HEAP_SHIFT == WAS_PURGED)
-            count.purged += PAGES_IN_GRANULE;
+        count.purged += purged_in(entry->tag);
         if ((address += GRANULE) == start + granules * GRANULE)
             break;
     }
@@ -365,8 +370,8 @@ static void purge_span(span *free) {
     size_t bytes = (size_t)free->dirty_pages * PAGE;
     page_entry *entry = entry_at(free->start);
     for (uintptr_t address = free->start;; entry = next_entry(entry, address)) {
-        if (dirty_in(entry->tag) != 0)
-            __atomic_store_n(&entry->tag, free_tag(WAS_PURGED), __ATOMIC_RELAXED);
+        unsigned pages = entry->tag >> TAG_HEAP_SHIFT;
+        __atomic_store_n(&entry->tag, free_tag(0, (pages | pages >> PAGES_IN_GRANULE) & ALL_PAGES), __ATOMIC_RELAXED);
         if ((address += GRANULE) == end_of(free))
             break;
     }
@@ -375,7 +380,7 @@ static void purge_span(span *free) {
     list_insert(free);
     heap.dirty_bytes -= bytes;
     heap.purged_bytes += bytes;
-    regret_purged(&heap.regret);
+    regret_purged();
 }
 
 static size_t purge_down_to(size_t keep) {
@@ -388,7 +393,7 @@ static size_t purge_down_to(size_t keep) {
 }
 
 static void purge_excess(void) {
-    size_t allowed = idle_allowance(&heap.regret);
+    size_t allowed = free_allowance();
     if (heap.dirty_bytes > allowed)
         purge_down_to(allowed / 2);
 }
@@ -465,16 +470,17 @@ static span *find(size_t granules, size_t align) {
 /* Accounts for free granules coming into use: what was dirty no longer counts as free, what was purged is regretted. */
 static void claim(uintptr_t start, size_t granules, size_t dirty_pages) {
     heap.dirty_bytes -= dirty_pages * PAGE;
-    if (heap.purged_bytes != 0 && dirty_pages != granules * PAGES_IN_GRANULE)
-        regret_add(&heap.regret, count_pages(start, granules).purged * PAGE);
+    if (regret_possible() && dirty_pages != granules * PAGES_IN_GRANULE)
+        regret_revived(count_pages(start, granules).purged * PAGE);
 }
 
-static void point_entries(const span *used, uintptr_t start, uint32_t tag) {
-    page_entry *entry = entry_at(start);
-    for (uintptr_t address = start;; entry = next_entry(entry, address)) {
-        set_entry(entry, tag, used->id);
-        if ((address += GRANULE) == end_of(used))
-            break;
+/* Writes the same to the entries of a run of granules. */
+static void fill_entries(uintptr_t start, size_t granules, uint32_t tag, uint32_t id) {
+    for (size_t in_leaf; granules != 0; granules -= in_leaf, start += in_leaf * GRANULE) {
+        page_entry *entry = entry_at(start);
+        in_leaf = smaller(granules, PAGE_MAP_LEAF - page_map_index((const void *)start));
+        for (size_t i = 0; i < in_leaf; i++)
+            entry[i] = (page_entry){.tag = tag, .span = id};
     }
 }
 
@@ -509,36 +515,34 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
         found->turn = ++heap.turns;
         if (state == SPAN_SMALL)
             start_blocks(found, (uint8_t)tag);
-        point_entries(found, found->start, tag);
+        fill_entries(found->start, granules, tag, found->id);
     }
     os_unlock(&heap.lock);
     return found;
 }
 
-/* The dirty bits of a granule that starts with the span's page-th page. */
-static unsigned dirty_bits(span_pages pages, size_t page) {
-    if (page >= pages.end)
-        return 0;
-    unsigned dirty = page < 64 ? (unsigned)(~pages.purged >> page) & ALL_DIRTY : ALL_DIRTY;
-    return page + PAGES_IN_GRANULE <= pages.end ? dirty : dirty & ((1u << (pages.end - page)) - 1);
+/* The tag of a granule that starts with the span's page-th page. */
+static uint32_t tag_once_free(span_pages pages, size_t page) {
+    size_t used = page >= pages.end ? 0 : smaller(pages.end - page, PAGES_IN_GRANULE);
+    unsigned reached = (1u << used) - 1;
+    unsigned purged = page < 64 ? (unsigned)(pages.purged >> page) & reached : 0;
+    return free_tag(reached & ~purged, purged);
 }
 
+/* Says of every granule of a span which pages are dirty, and counts them. Most spans are dirty from end to end. */
 static void mark_free(span *given, span_pages pages) {
-    page_entry *entry = entry_at(given->start);
-    size_t page = 0;
-    for (uintptr_t address = given->start;; entry = next_entry(entry, address), page += PAGES_IN_GRANULE) {
-        unsigned dirty = dirty_bits(pages, page);
-        unsigned was_purged = dirty == 0 && page < pages.end ? WAS_PURGED : 0;
-        set_entry(entry, free_tag(dirty | was_purged), given->id);
-        given->dirty_pages += dirty_in(free_tag(dirty));
-        if ((address += GRANULE) == end_of(given))
-            break;
+    size_t whole = pages.purged == 0 ? smaller(pages.end / PAGES_IN_GRANULE, given->granules) : 0;
+    fill_entries(given->start, whole, free_tag(ALL_PAGES, 0), given->id);
+    given->dirty_pages = (uint32_t)(whole * PAGES_IN_GRANULE);
+    for (size_t granule = whole; granule < given->granules; granule++) {
+        uint32_t tag = tag_once_free(pages, granule * PAGES_IN_GRANULE);
+        set_entry(entry_at(given->start + granule * GRANULE), tag, given->id);
+        given->dirty_pages += dirty_in(tag);
     }
 }
 
 void page_heap_give(span *given, span_pages pages) {
     os_lock(&heap.lock);
-    given->dirty_pages = 0;
     mark_free(given, pages);
     heap.dirty_bytes += (size_t)given->dirty_pages * PAGE;
     merge_free(given);
@@ -569,7 +573,7 @@ static bool annex(span *used, span *after, size_t granules) {
     claim(start, granules, after->dirty_pages);
     used->granules += (uint32_t)granules;
     used->clean &= after->dirty_pages == 0;
-    point_entries(used, start, entry_at(used->start)->tag);
+    fill_entries(start, granules, entry_at(used->start)->tag, used->id);
     span_descriptor_give(after);
     return true;
 }
@@ -598,7 +602,6 @@ void page_heap_shrink(span *used, size_t size) {
     if (rest != NULL) {
         rest->start = used->start + granules * GRANULE;
         rest->granules = (uint32_t)(used->granules - granules);
-        rest->dirty_pages = 0;
         used->granules = (uint32_t)granules;
         mark_free(rest, (span_pages){.end = old_pages - granules * PAGES_IN_GRANULE});
         heap.dirty_bytes += (size_t)rest->dirty_pages * PAGE;
@@ -624,7 +627,7 @@ page_heap_figures page_heap_read(void) {
         .reserved = heap.reserved,
         .dirty = heap.dirty_bytes,
         .purged = heap.purged_bytes,
-        .allowance = idle_allowance(&heap.regret),
+        .allowance = free_allowance(),
         .descriptors = page_map_bytes(),
     };
     os_unlock(&heap.lock);

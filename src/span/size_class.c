@@ -15,7 +15,7 @@ const size_class size_classes[SIZE_CLASSES_COUNT] = {
 #define ROW(below, bytes)                                                                                          \
     [SIZE_CLASS_##bytes] = {                                                                                       \
         .size = (bytes),                                                                                           \
-        .reciprocal = (uint32_t)(((1ull << 32) + (bytes)-1) / (bytes)),                                            \
+        .reciprocal = ((1ull << RECIPROCAL_SHIFT) + (bytes)-1) / (bytes),                                          \
         .granules = GRANULES_OF(bytes),                                                                            \
         .capacity = (uint16_t)CAPACITY_OF(bytes),                                                                  \
         .fullness = (uint32_t)(((FULLNESS_FULL << FULLNESS_SHIFT) + CAPACITY_OF(bytes) - 1) / CAPACITY_OF(bytes)), \

@@ -39,14 +39,17 @@ enum {
 
     FULLNESS_SHIFT = 20,
     FULLNESS_FULL = 5,
+    RECIPROCAL_SHIFT = 48,
 };
 
 typedef struct size_class {
+    uint64_t reciprocal; /* ceil(2^48 / size): an offset below 2^18 times this is the index of its block and, in the low
+                            48 bits, less than this only where the block starts (Lemire et al., Faster Remainder by
+                            Direct Computation, 2019) */
     uint32_t size;
-    uint32_t reciprocal; /* ceil(2^32 / size): a block's offset below 2^18 times this, shifted by 32, is its index */
-    uint16_t granules;   /* of a span */
-    uint16_t capacity;   /* blocks in a span */
     uint32_t fullness; /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
+    uint16_t granules; /* of a span */
+    uint16_t capacity; /* blocks in a span */
 } size_class;
 
 extern const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1];

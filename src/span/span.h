@@ -66,7 +66,8 @@ enum { SPAN_UNLISTED = 0xff };
  * entry and no look-up has a branch. */
 
 typedef struct page_entry {
-    uint32_t tag; /* heap id << 8 | class; for a free granule dirty pages << 8 | TAG_FREE; 0: nobody's */
+    uint32_t
+        tag; /* heap id << 8 | class; for a free granule purged pages << 12 | dirty ones << 8 | TAG_FREE; 0: nobody's */
     uint32_t span;
 } __attribute__((aligned(8))) page_entry;
 
@@ -113,16 +114,13 @@ static inline span *span_of_id(uint32_t id) {
  * pages of spans in use. Where pages are wanted again within a second of being purged, that was too early: so much more
  * may wait from then on, half of it forgotten each second. */
 
-typedef struct regret {
-    size_t bytes;
-    uint64_t halved_at, purged_at; /* ms */
-    unsigned most;                 /* times what may wait anyway; 0: no such bound */
-} regret;
-
-void regret_purged(regret *);
-/* Purged pages came into use again. */
-void regret_add(regret *, size_t bytes);
-size_t idle_allowance(regret *);
+/* Pages were purged, whether any ever were, and purged pages came into use again. */
+void regret_purged(void);
+bool regret_possible(void);
+void regret_revived(size_t bytes);
+/* How much may wait in free spans, and on idle pages of spans in use. */
+size_t free_allowance(void);
+size_t idle_allowance(void);
 
 /* --- the page heap ----------------------------------------------------------------------------------------------
  * All address space that is ours, in spans in use and free spans. Any thread. */
@@ -141,8 +139,15 @@ typedef struct span_pages {
     size_t end;
 } span_pages;
 
-/* Bytes in blocks handed out, as far as batches have told; the page heap keeps free memory in proportion. Atomic. */
-extern size_t span_live_bytes OWN_LINE;
+/* Bytes in blocks handed out, as far as batches have told; free memory is kept in proportion. Atomics. */
+struct live_bytes {
+    size_t small, large;
+};
+extern struct live_bytes live_bytes OWN_LINE;
+
+static inline size_t live_bytes_now(void) {
+    return __atomic_load_n(&live_bytes.small, __ATOMIC_RELAXED) + __atomic_load_n(&live_bytes.large, __ATOMIC_RELAXED);
+}
 
 /* A span of at least size bytes at a multiple of align (a power of two), its descriptor and every entry of the page map
  * that it covers set; clean says whether it reads as zero throughout. NULL if refused. */
@@ -190,8 +195,9 @@ enum { SPAN_NOT_A_BLOCK = UINT16_MAX };
 
 /* The index of the block that starts at an offset into a span; SPAN_NOT_A_BLOCK where none does. */
 static inline unsigned span_index(const size_class *class, uintptr_t offset) {
-    unsigned index = (unsigned)((uint64_t)(uint32_t)offset * class->reciprocal >> 32);
-    return LIKELY(index * class->size == (uint32_t)offset) ? index : SPAN_NOT_A_BLOCK;
+    uint64_t product = (uint32_t)offset * class->reciprocal;
+    bool starts = product << (64 - RECIPROCAL_SHIFT) < class->reciprocal << (64 - RECIPROCAL_SHIFT);
+    return LIKELY(starts) ? (unsigned)(product >> RECIPROCAL_SHIFT) : SPAN_NOT_A_BLOCK;
 }
 
 /* Marks a block of this span's granules free. False if span_judge finds fault with it. */

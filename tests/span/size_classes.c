@@ -28,17 +28,16 @@ static void at_most_one_part_in_9_is_slack_above_256(void) {
         CHECK((size_classes[i + 1].size - size_classes[i].size) * 9 <= size_classes[i + 1].size);
 }
 
-/* The offset just before a block may give the block's own index: it must only never pass for a start. */
 static void the_reciprocal_tells_the_start_of_every_block_from_every_other_offset(void) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
         const size_class *class = &size_classes[i];
         uint32_t end = (uint32_t) class->granules << GRANULE_SHIFT;
         for (uint32_t offset = 0; offset < end; offset++) {
-            uint32_t index = (uint32_t)((uint64_t)offset * class->reciprocal >> 32);
-            bool is_start = offset % class->size == 0;
-            if ((index * class->size == offset) != is_start || (is_start && index != offset / class->size)) {
+            unsigned expected = offset % class->size == 0 ? offset / class->size : SPAN_NOT_A_BLOCK;
+            unsigned index = span_index(class, offset);
+            if (index != expected) {
                 check_fail(__FILE__, __LINE__, "class of %u, offset %u: expected block %u, got %u", class->size, offset,
-                           offset / class->size, index);
+                           expected, index);
                 break;
             }
         }
