@@ -152,7 +152,7 @@ class Block:
     def __init__(self, span, address):
         self.span = span
         size_class = variable("src/span/size_class.c", "size_classes")[int(span["class_index"])]
-        self.size, self.capacity = int(size_class["size"]), int(size_class["capacity"])
+        self.size, self.capacity = int(size_class["size"]), int(span["capacity"])
         self.offset = (address - int(span["start"])) // self.size * self.size
         self.index = self.offset // self.size
         self.start = int(span["start"]) + self.offset

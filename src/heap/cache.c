@@ -8,16 +8,18 @@
 #include <string.h>
 
 enum {
-    LEVELS = 5,
+    LEVELS = 6,
     SHARE_MIN = 1 << 20,
     SHARE_PART = 16,
+    PATIENCE =
+        8, /* misses and overflows until a large array is made larger: to ask each time costs as much as a few blocks */
 };
 
 /* The sizes of arrays: places, which with the NULL below the bottom fill a power of two; how many bytes the blocks in
  * one may come to; and how many places there are even so. */
 static const struct level {
     unsigned places, bytes, least;
-} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}, {1023, 1 << 20, 16}};
+} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
 
 static void *no_places[1] OWN_LINE;
 
@@ -85,7 +87,8 @@ static void share_give(size_t blocks, unsigned class_index) {
 /* A larger array with the same blocks. False where there is no larger one, or no memory for it. */
 static bool grow(cache *c, unsigned class_index) {
     unsigned level = c->level[class_index];
-    if (level + 1 == LEVELS || places(class_index, level) == places(class_index, level + 1))
+    if (level + 1 == LEVELS || (level > 1 && ++c->patience % PATIENCE != 0) ||
+        places(class_index, level) == places(class_index, level + 1))
         return false;
     unsigned more = places(class_index, level + 1) - places(class_index, level);
     if (level == 0)

@@ -96,6 +96,7 @@ typedef struct cache {
     void **end[SIZE_CLASSES_COUNT];
     uint32_t tag;                      /* heap id << 8: what the page map's tags are compared with */
     uint8_t level[SIZE_CLASSES_COUNT]; /* which of the array sizes end stands for */
+    uint8_t patience;                  /* counts towards the next attempt to make an array larger */
     rn_heap *heap;
     struct cache *next; /* the thread's other caches */
 } cache;

@@ -30,8 +30,7 @@ static size_t idle_bytes(void) {
 
 /* --- lists ---------------------------------------------------------------------------------------------------- */
 
-enum { BUCKET_LATENT = STORE_BUCKETS };
-_Static_assert(STORE_BUCKETS == FULLNESS_FULL + 1, "a bucket for each fullness");
+enum { BUCKET_LATENT = STORE_BUCKETS, FULL = STORE_BUCKETS - 1 };
 
 static span **list_of(block_store *store, unsigned bucket) {
     return bucket == BUCKET_LATENT ? &store->latent : &store->buckets[bucket];
@@ -55,7 +54,7 @@ static unsigned free_until_moved(const span *s, unsigned bucket) {
     unsigned soon = s->free + 1u;
     if (bucket == BUCKET_LATENT)
         return soon;
-    unsigned empty = s->carved, emptier = empty + 1 - size_classes[s->class_index].capacity * bucket / FULLNESS_FULL;
+    unsigned empty = s->carved, emptier = empty + 1 - s->capacity * bucket / FULL;
     unsigned most = emptier < empty ? emptier : empty;
     return soon < most ? most : soon;
 }
@@ -77,7 +76,7 @@ static void enlist(block_store *store, span *s, unsigned bucket) {
 
 static unsigned bucket_of(const span *s) {
     unsigned used = (unsigned)(s->carved - s->free);
-    return used * size_classes[s->class_index].fullness >> FULLNESS_SHIFT;
+    return used * FULL / s->capacity;
 }
 
 static span *fullest(block_store *store) {
@@ -90,9 +89,8 @@ static span *fullest(block_store *store) {
 /* --- more blocks ---------------------------------------------------------------------------------------------- */
 
 static span *new_span(rn_heap *heap, unsigned class_index) {
-    const size_class *class = &size_classes[class_index];
-    span *fresh = page_heap_take((size_t) class->granules << GRANULE_SHIFT, 0, SPAN_SMALL,
-                                 heap->id << TAG_HEAP_SHIFT | class_index, heap);
+    size_t bytes = size_class_span(&size_classes[class_index], heap->stores[class_index].blocks_out);
+    span *fresh = page_heap_take(bytes, 0, SPAN_SMALL, heap->id << TAG_HEAP_SHIFT | class_index, heap);
     if (fresh == NULL)
         return NULL;
     size_t committed = span_committed(fresh);
@@ -142,7 +140,7 @@ static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class
 static void settle_taken(block_store *store, span *s, bool exhausted) {
     if (!exhausted)
         enlist(store, s, bucket_of(s));
-    else if (s->free != 0 || s->carved != size_classes[s->class_index].capacity)
+    else if (s->free != 0 || s->carved != s->capacity)
         enlist(store, s, BUCKET_LATENT);
     else
         unlist(store, s);
@@ -191,20 +189,41 @@ static _Noreturn void refuse(block_store *store, const void *block) {
     misuse_block(block, there ? span_judge(span_of_id(entry->span), block) : SPAN_BLOCK_FREE_ALREADY);
 }
 
+/* The span that a block lies in, if it is one of the heap and class that tag says. */
+static span *span_holding(block_store *store, uint32_t tag, const void *block) {
+    const page_entry *entry = page_map_entry(block);
+    if (UNLIKELY(entry->tag != tag))
+        refuse(store, block);
+    return span_of_id(entry->span);
+}
+
+/* Blocks of a batch mostly lie in one span after the other, so the last one's is tried first. */
 void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count) {
     block_store *store = &heap->stores[class_index];
-    const size_class *class = &size_classes[class_index];
+    const size_class class = size_classes[class_index]; /* in registers: no store below can change it */
     const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
+    span *s = NULL;
+    unsigned index = 0, until_moved = 0; /* how many more free blocks the span's count in free lacks to its moves_at */
     count_out(class_index, 0 - (size_t)count);
     os_lock(&store->lock);
     for (unsigned i = 0; i < count; i++) {
-        const page_entry *entry = page_map_entry(blocks[i]);
-        span *s = span_of_id(entry->span);
-        if (UNLIKELY(entry->tag != tag || !span_mark_free(s, class, blocks[i])))
+        if (s == NULL || (index = span_carved_index(s, &class, blocks[i])) == SPAN_NOT_A_BLOCK) {
+            if (s != NULL)
+                s->free = (uint16_t)(s->moves_at - until_moved);
+            s = span_holding(store, tag, blocks[i]);
+            until_moved = s->moves_at - (unsigned)s->free;
+            index = span_carved_index(s, &class, blocks[i]);
+        }
+        if (UNLIKELY(index == SPAN_NOT_A_BLOCK || !span_mark_free(s, index)))
             refuse(store, blocks[i]);
-        if (UNLIKELY(s->free >= s->moves_at))
+        if (UNLIKELY(--until_moved == 0)) {
+            s->free = s->moves_at;
             settle_given(heap, store, s);
+            s = NULL;
+        }
     }
+    if (s != NULL)
+        s->free = (uint16_t)(s->moves_at - until_moved);
     store->blocks_out -= count;
     os_unlock(&store->lock);
     store_purge_excess(heap);

@@ -60,7 +60,7 @@ static void set_free(span *s, unsigned first, unsigned end) {
  * one at least. */
 static unsigned carved_next(const span *s) {
     const size_class *class = class_of(s);
-    if (s->carved == class->capacity)
+    if (s->carved == s->capacity)
         return s->carved;
     size_t used = (size_t)s->carved * class->size;
     size_t end = round_to_page(used + 1), touched = (size_t)s->touched * PAGE;
@@ -69,7 +69,7 @@ static unsigned carved_next(const span *s) {
     unsigned next = (unsigned)(end / class->size);
     if (next <= s->carved)
         next = s->carved + 1u;
-    return next < class->capacity ? next : class->capacity;
+    return next < s->capacity ? next : s->capacity;
 }
 
 size_t span_carve_cost(const span *s) {
@@ -180,7 +180,7 @@ static bool page_is_idle(const span *s, size_t page) {
     unsigned last = (unsigned)((from + os.page_size - 1) / size);
     /* A last page that is carved in part: blocks not carved yet would touch it later, and count it twice. */
     if (last >= s->carved) {
-        if (s->carved != class_of(s)->capacity)
+        if (s->carved != s->capacity)
             return false;
         last = s->carved - 1u;
     }

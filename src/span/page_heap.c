@@ -485,6 +485,8 @@ static void fill_entries(uintptr_t start, size_t granules, uint32_t tag, uint32_
 }
 
 static void start_blocks(span *fresh, uint8_t class_index) {
+    size_t blocks = ((size_t)fresh->granules << GRANULE_SHIFT) / size_classes[class_index].size;
+    fresh->capacity = (uint16_t)smaller(blocks, SPAN_BLOCKS_MAX);
     fresh->class_index = class_index;
     fresh->bucket = SPAN_UNLISTED;
     fresh->carved = fresh->free = 0;

@@ -3,22 +3,21 @@
 
 #include "span.h"
 
-/* Spans hold SPAN_BLOCKS_MAX blocks or 64 KiB, whichever is less; of blocks above 8 KiB as many as fit 256 KiB, whose
- * pages a word of bits can name. */
+/* Where there are few blocks a span holds some 16, or 64 KiB of them, or 4. Where there are many it grows to 64 KiB, or
+ * 256 KiB of blocks above 8 KiB: a word of bits can name its pages, and SPAN_BLOCKS_MAX its blocks. */
+#define GRANULES_FOR(bytes) (((bytes) + GRANULE - 1) >> GRANULE_SHIFT)
+#define LEAST_GRANULES(size) \
+    ((size) <= 4096 ? GRANULES_FOR(16 * (size)) : (size) <= 8192 ? 4 : GRANULES_FOR(4 * (size)))
 #define FITTING(size) ((256u << 10) / (size))
-#define GRANULES_OF(size) \
-    ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : (FITTING(size) * (size) + GRANULE - 1) >> GRANULE_SHIFT)
-
-#define CAPACITY_OF(size) (((size_t)GRANULES_OF(size) << GRANULE_SHIFT) / (size))
+#define MOST_GRANULES(size) ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : GRANULES_FOR(FITTING(size) * (size)))
 
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
-#define ROW(below, bytes)                                                                                          \
-    [SIZE_CLASS_##bytes] = {                                                                                       \
-        .size = (bytes),                                                                                           \
-        .reciprocal = ((1ull << RECIPROCAL_SHIFT) + (bytes)-1) / (bytes),                                          \
-        .granules = GRANULES_OF(bytes),                                                                            \
-        .capacity = (uint16_t)CAPACITY_OF(bytes),                                                                  \
-        .fullness = (uint32_t)(((FULLNESS_FULL << FULLNESS_SHIFT) + CAPACITY_OF(bytes) - 1) / CAPACITY_OF(bytes)), \
+#define ROW(below, bytes)                                                 \
+    [SIZE_CLASS_##bytes] = {                                              \
+        .size = (bytes),                                                  \
+        .reciprocal = ((1ull << RECIPROCAL_SHIFT) + (bytes)-1) / (bytes), \
+        .least_granules = LEAST_GRANULES(bytes),                          \
+        .most_granules = MOST_GRANULES(bytes),                            \
     },
     SIZE_CLASSES(ROW)
 #undef ROW

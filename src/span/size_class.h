@@ -37,9 +37,10 @@ enum {
     SMALL_STEP_SHIFT = 7, /* above it, up to SMALL_MAX, in steps of 128 */
     SMALL_MAX = 65536,
 
-    FULLNESS_SHIFT = 20,
-    FULLNESS_FULL = 5,
     RECIPROCAL_SHIFT = 48,
+
+    GRANULE_SHIFT = 14, /* what spans are made of: 16 KiB */
+    GRANULE = 1 << GRANULE_SHIFT,
 };
 
 typedef struct size_class {
@@ -47,14 +48,20 @@ typedef struct size_class {
                             48 bits, less than this only where the block starts (Lemire et al., Faster Remainder by
                             Direct Computation, 2019) */
     uint32_t size;
-    uint32_t fullness; /* blocks used times this, shifted by FULLNESS_SHIFT: fullness in fifths, 5 only where all are */
-    uint16_t granules; /* of a span */
-    uint16_t capacity; /* blocks in a span */
+    uint8_t least_granules, most_granules; /* of a span */
 } size_class;
 
 extern const uint8_t size_class_of_tiny[TINY_MAX / 16 + 1];
 extern const uint8_t size_class_of_small[SMALL_MAX / 128 + 1];
 extern const size_class size_classes[SIZE_CLASSES_COUNT];
+
+/* Bytes to ask for as the next span of a class of which so many blocks are out: half of those, within bounds. */
+static inline size_t size_class_span(const size_class *class, size_t blocks_out) {
+    size_t granules = class->least_granules, wanted = (blocks_out * class->size / 2) >> GRANULE_SHIFT;
+    if (granules < wanted)
+        granules = wanted < class->most_granules ? wanted : class->most_granules;
+    return granules << GRANULE_SHIFT;
+}
 
 /* The class of a size up to SMALL_MAX. */
 static inline unsigned size_class_index(size_t size) {

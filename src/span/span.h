@@ -14,14 +14,13 @@
 struct rn_heap;
 
 enum {
-    GRANULE_SHIFT = 14,
-    GRANULE = 1 << GRANULE_SHIFT,
     PAGE_SHIFT = 12, /* pages are counted in 4 KiB whatever the system's page; one span covers whole system pages */
     PAGE = 1 << PAGE_SHIFT,
     PAGES_IN_GRANULE = GRANULE / PAGE,
 
     SPAN_BLOCKS_MAX = 1024,
     SPAN_BITMAP_WORDS = SPAN_BLOCKS_MAX / 64,
+    SPAN_SMALL_BYTES_MAX = 64 * PAGE, /* of blocks: a word of bits names the pages */
 
     /* The low byte of a page entry's tag: a size class, or one of these. */
     TAG_FREE = 0xfe,
@@ -48,6 +47,7 @@ typedef struct span {
     uint32_t granules;
     uint32_t dirty_pages; /* free: pages that hold old contents */
     uint32_t turn;        /* tells this use of the granules from the last */
+    uint16_t capacity;    /* small: blocks there is room for */
     uint8_t state;
     uint8_t class_index;
     uint8_t bucket;   /* small: which list of its class it is in, or SPAN_UNLISTED */
@@ -200,18 +200,18 @@ static inline unsigned span_index(const size_class *class, uintptr_t offset) {
     return LIKELY(starts) ? (unsigned)(product >> RECIPROCAL_SHIFT) : SPAN_NOT_A_BLOCK;
 }
 
-/* Marks a block of this span's granules free. False if span_judge finds fault with it. */
-static inline bool span_mark_free(span *s, const size_class *class, const void *block) {
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it believes that a span could have the number 0 */
-    unsigned index = span_index(class, (uintptr_t)block - s->start);
-    if (UNLIKELY(index >= s->carved))
-        return false;
+/* The index of a block in the carved part of a span; SPAN_NOT_A_BLOCK for any other address. */
+static inline unsigned span_carved_index(const span *s, const size_class *class, const void *block) {
+    uintptr_t offset = (uintptr_t)block - s->start;
+    unsigned index = LIKELY(offset < SPAN_SMALL_BYTES_MAX) ? span_index(class, offset) : SPAN_NOT_A_BLOCK;
+    return LIKELY(index < s->carved) ? index : SPAN_NOT_A_BLOCK;
+}
+
+/* Marks a block free, but for the count in free. False if it was. */
+static inline bool span_mark_free(span *s, unsigned index) {
     uint64_t *word = &s->free_blocks[index / 64], bit = 1ull << index % 64, before = *word;
-    if (UNLIKELY((before & bit) != 0))
-        return false;
     *word = before | bit;
-    s->free++;
-    return true;
+    return LIKELY((before & bit) == 0);
 }
 
 /* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */

@@ -56,12 +56,12 @@ static void an_address_inside_a_large_block_is_seen_at_once(void) {
 
 static void a_block_never_handed_out_is_seen(void) {
     char *block = rn_malloc(1000);
-    if (os.page_size >= 65536) {
+    if (os.page_size >= GRANULE) {
         rn_free(block);
         return; /* all blocks of the span are made ready at once */
     }
     CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): free of an address that was never handed out",
-                 free_and_flush(block + 1024 * 60));
+                 free_and_flush(block + 1024 * 14));
     rn_free(block);
 }
 

@@ -30,7 +30,9 @@ static unsigned index_of(const void *block) {
 
 /* The count of free blocks is the caller's to keep. */
 static bool mark_free(const void *block) {
-    bool marked = span_mark_free(model.span, &size_classes[model.span->class_index], block);
+    unsigned index = span_carved_index(model.span, &size_classes[model.span->class_index], block);
+    bool marked = index != SPAN_NOT_A_BLOCK && span_mark_free(model.span, index);
+    model.span->free = (uint16_t)(model.span->free + marked);
     return marked;
 }
 
@@ -46,12 +48,13 @@ static uint64_t *last_word(unsigned index) {
 }
 
 static void begin(unsigned class_index) {
-    size_t bytes = (size_t)size_classes[class_index].granules << GRANULE_SHIFT;
+    size_t bytes = size_class_span(&size_classes[class_index], random_below(&source, 2) == 0 ? 0 : UINT32_MAX);
     memset(&model, 0, sizeof model);
     model.size = size_classes[class_index].size;
-    model.capacity = size_classes[class_index].capacity;
     model.span = page_heap_take(bytes, 0, SPAN_SMALL, class_index, NULL);
     REQUIRE(model.span != NULL);
+    model.capacity = model.span->capacity;
+    CHECK(model.capacity == bytes / model.size || model.capacity == SPAN_BLOCKS_MAX);
     CHECK_EQ(class_index, model.span->class_index);
 }
 

@@ -31,7 +31,7 @@ static void at_most_one_part_in_9_is_slack_above_256(void) {
 static void the_reciprocal_tells_the_start_of_every_block_from_every_other_offset(void) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
         const size_class *class = &size_classes[i];
-        uint32_t end = (uint32_t) class->granules << GRANULE_SHIFT;
+        uint32_t end = (uint32_t) class->most_granules << GRANULE_SHIFT;
         for (uint32_t offset = 0; offset < end; offset++) {
             unsigned expected = offset % class->size == 0 ? offset / class->size : SPAN_NOT_A_BLOCK;
             unsigned index = span_index(class, offset);
@@ -44,14 +44,19 @@ static void the_reciprocal_tells_the_start_of_every_block_from_every_other_offse
     }
 }
 
-static void a_span_holds_its_blocks_and_no_more(void) {
+static void spans_grow_with_the_blocks_out(void) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
-        size_t bytes = (size_t)size_classes[i].granules << GRANULE_SHIFT;
-        CHECK(size_classes[i].granules > 0);
-        CHECK_EQ(bytes / size_classes[i].size, size_classes[i].capacity);
-        CHECK(size_classes[i].capacity <= SPAN_BLOCKS_MAX);
-        /* A word of bits names every page. */
-        CHECK(bytes / PAGE <= 64);
+        const size_class *class = &size_classes[i];
+        size_t least = size_class_span(class, 0), most = size_class_span(class, UINT32_MAX), bytes = 0;
+        CHECK(least >= 4 * (size_t) class->size);
+        CHECK_EQ((size_t) class->most_granules << GRANULE_SHIFT, most);
+        CHECK(most / class->size <= SPAN_BLOCKS_MAX);
+        CHECK(most / PAGE <= 64); /* a word of bits names every page */
+        for (size_t out = 0; bytes < most; out = 2 * out + 1) {
+            CHECK(size_class_span(class, out) >= bytes);
+            bytes = size_class_span(class, out);
+            CHECK(bytes == least || bytes <= out * class->size / 2);
+        }
     }
 }
 
@@ -73,17 +78,7 @@ static void a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple(void
     }
 }
 
-static void fullness_rises_with_the_blocks_used_and_is_full_only_where_all_are(void) {
-    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
-        unsigned capacity = size_classes[i].capacity, fullness = size_classes[i].fullness;
-        CHECK_EQ(FULLNESS_FULL, capacity * fullness >> FULLNESS_SHIFT);
-        CHECK((capacity - 1) * fullness >> FULLNESS_SHIFT < FULLNESS_FULL);
-    }
-}
-
 TESTS(TEST(every_size_has_the_smallest_class_that_holds_it), TEST(classes_ascend_in_steps_of_16_at_least),
       TEST(at_most_one_part_in_9_is_slack_above_256),
-      TEST(the_reciprocal_tells_the_start_of_every_block_from_every_other_offset),
-      TEST(a_span_holds_its_blocks_and_no_more),
-      TEST(fullness_rises_with_the_blocks_used_and_is_full_only_where_all_are), TEST(every_power_of_two_is_a_class),
-      TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))
+      TEST(the_reciprocal_tells_the_start_of_every_block_from_every_other_offset), TEST(spans_grow_with_the_blocks_out),
+      TEST(every_power_of_two_is_a_class), TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))
