@@ -19,7 +19,8 @@ enum {
  * one may come to; and how many places there are even so. */
 static const struct level {
     unsigned places, bytes, least;
-} levels[LEVELS] = {{0, 0, 0}, {15, 16 << 10, 2}, {63, 64 << 10, 4}, {255, 256 << 10, 4}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
+} levels[LEVELS] = {{0, 0, 0},           {15, 16 << 10, 2},   {63, 64 << 10, 4},
+                    {255, 256 << 10, 4}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
 
 static void *no_places[1] OWN_LINE;
 
@@ -84,6 +85,24 @@ static void share_give(size_t blocks, unsigned class_index) {
     share_change(-(blocks * size_classes[class_index].size));
 }
 
+/* Moves the blocks to an array of another level, which has room for them. False where there is no memory for it. */
+static bool resize(cache *c, unsigned class_index, unsigned level) {
+    unsigned old_level = c->level[class_index];
+    void **array = table_take(array_bytes(level));
+    if (array == NULL)
+        return false;
+    void **old = bottom(c, class_index);
+    size_t blocks = (size_t)(c->top[class_index] - old);
+    array[0] = NULL;
+    memcpy(array + 1, old, blocks * sizeof *array);
+    c->end[class_index] = array + 1 + places(class_index, level);
+    c->level[class_index] = (uint8_t)level;
+    set_top(c, class_index, array + 1 + blocks);
+    if (old_level != 0)
+        table_give(old - 1, array_bytes(old_level));
+    return true;
+}
+
 /* A larger array with the same blocks. False where there is no larger one, or no memory for it. */
 static bool grow(cache *c, unsigned class_index) {
     unsigned level = c->level[class_index];
@@ -95,21 +114,17 @@ static bool grow(cache *c, unsigned class_index) {
         share_change(more * (size_t)size_classes[class_index].size);
     else if (!share_take(more, class_index))
         return false;
-    void **array = table_take(array_bytes(level + 1));
-    if (array == NULL) {
+    bool grown = resize(c, class_index, level + 1);
+    if (!grown)
         share_give(more, class_index);
-        return false;
-    }
-    void **old = bottom(c, class_index);
-    size_t blocks = (size_t)(c->top[class_index] - old);
-    array[0] = NULL;
-    memcpy(array + 1, old, blocks * sizeof *array);
-    c->end[class_index] = array + 1 + places(class_index, level + 1);
-    c->level[class_index] = (uint8_t)(level + 1);
-    set_top(c, class_index, array + 1 + blocks);
-    if (level != 0)
-        table_give(old - 1, array_bytes(level));
-    return true;
+    return grown;
+}
+
+/* A smaller array, where less is live than when it grew. Its blocks must fit. */
+static void shrink(cache *c, unsigned class_index) {
+    unsigned level = c->level[class_index];
+    if (resize(c, class_index, level - 1))
+        share_give(places(class_index, level) - places(class_index, level - 1), class_index);
 }
 
 static void drop_array(cache *c, unsigned class_index) {
@@ -146,16 +161,19 @@ void *cache_refill(cache *c, unsigned class_index) {
 
 static void free_full(cache *c, unsigned class_index, void *block) {
     if (!grow(c, class_index)) {
-        unsigned room = places(class_index, c->level[class_index]);
-        unsigned out = (room + 1) / 2;
-        void **array = bottom(c, class_index);
+        unsigned level = c->level[class_index], room = places(class_index, level);
         if (room == 0) {
             store_give(c->heap, class_index, &block, 1);
             return;
         }
-        store_give(c->heap, class_index, array, out);
-        memmove(array, array + out, (room - out) * sizeof *array);
-        set_top(c, class_index, array + room - out);
+        bool too_large = level > 1 && !share_allows(0);
+        unsigned kept = too_large ? places(class_index, level - 1) / 2 : room / 2;
+        void **array = bottom(c, class_index);
+        store_give(c->heap, class_index, array, room - kept);
+        memmove(array, array + room - kept, kept * sizeof *array);
+        set_top(c, class_index, array + kept);
+        if (too_large)
+            shrink(c, class_index);
     }
     *c->top[class_index] = block;
     set_top(c, class_index, c->top[class_index] + 1);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    MOVE_PAGES_MIN = 256 << 10, /* below this, copying is cheaper than moving page tables */
+    MOVE_PAGES_MIN =
+        1 << 20, /* below this, copying is cheaper than moving page tables now and faulting pages in later */
 };
 
 static size_t whole_pages(size_t size) {

@@ -364,30 +364,44 @@ void *page_heap_map_table(size_t size) {
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
 
-static void purge_span(span *free) {
-    if (!os_purge((void *)free->start, (size_t)free->granules * GRANULE))
+/* Where to begin so that up to the span's end lie so many dirty pages, or all there are. */
+static uintptr_t purge_from(const span *free, size_t pages) {
+    if (pages >= free->dirty_pages)
+        return free->start;
+    uintptr_t from = end_of(free);
+    for (size_t dirty = 0; dirty < pages; dirty += dirty_in(entry_at(from)->tag))
+        from -= GRANULE;
+    return from & ~(uintptr_t)(unit_size() - 1);
+}
+
+/* Purges at least so many dirty pages of a free span, at its end, or all of it. */
+static void purge_span(span *free, size_t pages) {
+    uintptr_t from = purge_from(free, pages);
+    if (!os_purge((void *)from, end_of(free) - from))
         return;
-    size_t bytes = (size_t)free->dirty_pages * PAGE;
-    page_entry *entry = entry_at(free->start);
-    for (uintptr_t address = free->start;; entry = next_entry(entry, address)) {
-        unsigned pages = entry->tag >> TAG_HEAP_SHIFT;
-        __atomic_store_n(&entry->tag, free_tag(0, (pages | pages >> PAGES_IN_GRANULE) & ALL_PAGES), __ATOMIC_RELAXED);
+    size_t purged = 0;
+    page_entry *entry = entry_at(from);
+    for (uintptr_t address = from;; entry = next_entry(entry, address)) {
+        unsigned held = entry->tag >> TAG_HEAP_SHIFT;
+        purged += dirty_in(entry->tag);
+        __atomic_store_n(&entry->tag, free_tag(0, (held | held >> PAGES_IN_GRANULE) & ALL_PAGES), __ATOMIC_RELAXED);
         if ((address += GRANULE) == end_of(free))
             break;
     }
     list_remove(free);
-    free->dirty_pages = 0;
+    free->dirty_pages -= (uint32_t)purged;
     list_insert(free);
-    heap.dirty_bytes -= bytes;
-    heap.purged_bytes += bytes;
+    heap.dirty_bytes -= purged * PAGE;
+    heap.purged_bytes += purged * PAGE;
     regret_purged();
 }
 
+/* Those free longest first. */
 static size_t purge_down_to(size_t keep) {
     size_t before = heap.dirty_bytes;
     for (span *free = heap.oldest, *newer; free != NULL && heap.dirty_bytes > keep; free = newer) {
         newer = free->newer;
-        purge_span(free); /* locked pages stay as they are */
+        purge_span(free, (heap.dirty_bytes - keep + PAGE - 1) / PAGE); /* locked pages stay as they are */
     }
     return before - heap.dirty_bytes;
 }
@@ -474,13 +488,20 @@ static void claim(uintptr_t start, size_t granules, size_t dirty_pages) {
         regret_revived(count_pages(start, granules).purged * PAGE);
 }
 
-/* Writes the same to the entries of a run of granules. */
+enum { ENTRIES_AT_ONCE = 8 };
+typedef uint64_t entries __attribute__((vector_size(ENTRIES_AT_ONCE * sizeof(page_entry)), aligned(8), may_alias));
+
+/* Writes the same to the entries of a run of granules. A block of a GiB has 65536. */
 static void fill_entries(uintptr_t start, size_t granules, uint32_t tag, uint32_t id) {
+    const uint64_t value = (uint64_t)id << 32 | tag;
     for (size_t in_leaf; granules != 0; granules -= in_leaf, start += in_leaf * GRANULE) {
         page_entry *entry = entry_at(start);
         in_leaf = smaller(granules, PAGE_MAP_LEAF - page_map_index((const void *)start));
-        for (size_t i = 0; i < in_leaf; i++)
-            entry[i] = (page_entry){.tag = tag, .span = id};
+        const page_entry *end = entry + in_leaf;
+        for (; end - entry >= ENTRIES_AT_ONCE; entry += ENTRIES_AT_ONCE)
+            *(entries *)entry = (entries){0} + value;
+        for (; entry != end; entry++)
+            set_entry(entry, tag, id);
     }
 }
 

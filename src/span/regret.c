@@ -6,7 +6,8 @@ enum {
     ALLOWANCE_PERCENT = 6,
     SOON_MS = 1000,
     REGRET_MAX = 256 << 20,
-    IDLE_MOST = 4, /* times what may lie idle anyway */
+    REGRET_FACTOR = 4, /* a page that was purged too early stands for others that would be */
+    IDLE_MOST = 4,     /* times what may lie idle anyway */
 };
 
 struct live_bytes live_bytes OWN_LINE;
@@ -45,8 +46,8 @@ void regret_revived(size_t bytes) {
     uint64_t now = os_clock_ms();
     if (now - purged_at > SOON_MS)
         return;
-    size_t sum = regretted() + bytes;
-    if (sum == bytes)
+    size_t before = regretted(), sum = before + REGRET_FACTOR * bytes;
+    if (before == 0)
         __atomic_store_n(&regret.halved_at, now, __ATOMIC_RELAXED);
     __atomic_store_n(&regret.bytes, sum < REGRET_MAX ? sum : REGRET_MAX, __ATOMIC_RELAXED);
 }

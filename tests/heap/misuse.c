@@ -2,7 +2,7 @@
  *
  * What the program does after the mistake (trim) brings that moment about. */
 #include "check.h"
-#include "os/os.h"
+#include "span/span.h"
 
 #include <pthread.h>
 #include <ration/ration.h>
