@@ -30,7 +30,7 @@ const cache empty_cache = {
     .end = {[0 ... SIZE_CLASSES_COUNT - 1] = no_places + 1},
 };
 
-/* Bytes that all arrays of all caches could hold. */
+/* Bytes that all arrays of all caches could hold beyond the first level, which every class may have. */
 static size_t places_bytes OWN_LINE;
 
 static unsigned places(unsigned class_index, unsigned level) {
@@ -73,16 +73,18 @@ static bool share_allows(size_t more) {
     return __atomic_load_n(&places_bytes, __ATOMIC_RELAXED) + more <= share;
 }
 
-static bool share_take(size_t blocks, unsigned class_index) {
-    size_t bytes = blocks * size_classes[class_index].size;
-    bool allowed = share_allows(bytes);
+/* What an array of the level could hold more than one of the level below. */
+static size_t level_bytes(unsigned class_index, unsigned level) {
+    if (level <= 1)
+        return 0;
+    return (places(class_index, level) - places(class_index, level - 1)) * (size_t)size_classes[class_index].size;
+}
+
+static bool share_take(size_t bytes) {
+    bool allowed = bytes == 0 || share_allows(bytes);
     if (allowed)
         share_change(bytes);
     return allowed;
-}
-
-static void share_give(size_t blocks, unsigned class_index) {
-    share_change(-(blocks * size_classes[class_index].size));
 }
 
 /* Moves the blocks to an array of another level, which has room for them. False where there is no memory for it. */
@@ -109,14 +111,12 @@ static bool grow(cache *c, unsigned class_index) {
     if (level + 1 == LEVELS || (level > 1 && ++c->patience % PATIENCE != 0) ||
         places(class_index, level) == places(class_index, level + 1))
         return false;
-    unsigned more = places(class_index, level + 1) - places(class_index, level);
-    if (level == 0)
-        share_change(more * (size_t)size_classes[class_index].size);
-    else if (!share_take(more, class_index))
+    size_t more = level_bytes(class_index, level + 1);
+    if (!share_take(more))
         return false;
     bool grown = resize(c, class_index, level + 1);
     if (!grown)
-        share_give(more, class_index);
+        share_change(-more);
     return grown;
 }
 
@@ -124,7 +124,7 @@ static bool grow(cache *c, unsigned class_index) {
 static void shrink(cache *c, unsigned class_index) {
     unsigned level = c->level[class_index];
     if (resize(c, class_index, level - 1))
-        share_give(places(class_index, level) - places(class_index, level - 1), class_index);
+        share_change(-level_bytes(class_index, level));
 }
 
 static void drop_array(cache *c, unsigned class_index) {
@@ -134,7 +134,8 @@ static void drop_array(cache *c, unsigned class_index) {
     void **array = bottom(c, class_index) - 1;
     c->top[class_index] = c->end[class_index] = no_places + 1;
     c->level[class_index] = 0;
-    share_give(places(class_index, level), class_index);
+    for (unsigned l = level; l > 1; l--)
+        share_change(-level_bytes(class_index, l));
     table_give(array, array_bytes(level));
 }
 

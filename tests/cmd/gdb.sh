@@ -86,7 +86,7 @@ cached
 cached_elsewhere
 overrun
 in_a_heap
-in_a_heap + 14 * 1024
+in_a_heap + 12 * 1024
 large
 large + 70000
 large - 16
@@ -178,12 +178,12 @@ in_large="heap root|span N, large, ADDRESS, SIZE"
 says_always() {
     says live "ADDRESS: the start of a live block$1|$small|$in_root"
     says "live + 5" "ADDRESS: 5 bytes into a live block$1|$small|$in_root"
-    says "in_a_heap + 14 * 1024" "ADDRESS: the start of a never used block|$small|$in_xml"
+    says "in_a_heap + 12 * 1024" "ADDRESS: the start of a never used block|$small|$in_xml"
     says large "ADDRESS: the start of a live block|block ADDRESS, 1 MiB|$in_large"
     says "large + 70000" "ADDRESS: 70000 bytes into a live block|block ADDRESS, 1 MiB|$in_large"
     says "&in_the_program" "ADDRESS: not Ration's"
     says in_the_program "ADDRESS: not Ration's"
-    for expression in live cached cached_elsewhere overrun in_a_heap "in_a_heap + 14 * 1024"; do
+    for expression in live cached cached_elsewhere overrun in_a_heap "in_a_heap + 12 * 1024"; do
         adds_up "$expression"
     done
     same "each thread keeps its own" "1 2" "$(keeper cached) $(keeper cached_elsewhere)"
