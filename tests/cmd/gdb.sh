@@ -29,6 +29,7 @@ cat >program.c <<'END'
 #include <malloc.h>
 #include <pthread.h>
 #include <ration/ration.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ cat >program.c <<'END'
 
 enum { FREED = 7 }; /* a name that the library has, too */
 
-char *live, *cached, *cached_elsewhere, *large, *in_a_heap, *given_back, *overrun, in_the_program;
+char *live, *cached, *cached_elsewhere, *large, *in_a_heap, *never_used, *given_back, *overrun, in_the_program;
 size_t live_size, in_a_heap_size;
 
 __attribute__((noinline)) static void look(void) {
@@ -63,6 +64,7 @@ int main(void) {
     large = malloc(1 << 20);
     in_a_heap = rn_heap_malloc(rn_heap_new(NULL, "xml", 0), 1000);
     in_a_heap_size = malloc_usable_size(in_a_heap);
+    never_used = (char *)((uintptr_t)in_a_heap | 0x3fff) + 1 - 1024; /* the last in 16 KiB */
     cached_elsewhere = malloc(200);
     overrun = malloc(60);
     memset(overrun, 1, *getenv("RATION_HARDEN") == '1' ? 61 : 60);
@@ -86,7 +88,7 @@ cached
 cached_elsewhere
 overrun
 in_a_heap
-in_a_heap + 12 * 1024
+never_used
 large
 large + 70000
 large - 16
@@ -178,12 +180,12 @@ in_large="heap root|span N, large, ADDRESS, SIZE"
 says_always() {
     says live "ADDRESS: the start of a live block$1|$small|$in_root"
     says "live + 5" "ADDRESS: 5 bytes into a live block$1|$small|$in_root"
-    says "in_a_heap + 12 * 1024" "ADDRESS: the start of a never used block|$small|$in_xml"
+    says never_used "ADDRESS: the start of a never used block|$small|$in_xml"
     says large "ADDRESS: the start of a live block|block ADDRESS, 1 MiB|$in_large"
     says "large + 70000" "ADDRESS: 70000 bytes into a live block|block ADDRESS, 1 MiB|$in_large"
     says "&in_the_program" "ADDRESS: not Ration's"
     says in_the_program "ADDRESS: not Ration's"
-    for expression in live cached cached_elsewhere overrun in_a_heap "in_a_heap + 12 * 1024"; do
+    for expression in live cached cached_elsewhere overrun in_a_heap never_used; do
         adds_up "$expression"
     done
     same "each thread keeps its own" "1 2" "$(keeper cached) $(keeper cached_elsewhere)"
