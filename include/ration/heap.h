@@ -75,6 +75,22 @@ RN_API void rn_heap_pop(void) RN_NOEXCEPT;
 RN_API int rn_heap_mark(void) RN_NOEXCEPT;
 RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 
+/* Bounds what the heap's subtree has committed; 0 leaves only the ancestors' limits. Any thread may be allocating. Where
+ * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
+ * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too. */
+RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
+
+/* Asks for a call of release when a request in the heap's subtree is about to be denied: after the library has returned
+ * what it can by itself (free spans, idle pages, all threads' caches), lowest priority first, until there is room.
+ * release frees what it can spare, about want bytes or more, and says how many; 0 where it has nothing. It is called on
+ * the thread whose request that is, with no lock of the library's held. It may allocate, where there is room, and free.
+ * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for at most 10 ms or so, then
+ * its request is denied if there is none.
+ * RN_ENOMEM if there is no memory to note it. A release of NULL takes back what was asked for with the same priority and
+ * arg (RN_EINVAL if nothing was), and returns once it is not running. */
+RN_API int rn_heap_on_pressure(rn_heap *heap, int priority, size_t (*release)(void *arg, size_t want),
+                               void *arg) RN_NOEXCEPT;
+
 /* Fills *stats for the heap and its subtree, at one moment of each heap. */
 RN_API void rn_heap_stats(const rn_heap *heap, rn_stats *stats) RN_NOEXCEPT;
 

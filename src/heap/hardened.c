@@ -349,6 +349,7 @@ void hardened_give_large(span *s, void *block) {
     large.waiting[large.turn] = s;
     large.turn = (large.turn + 1) % LARGE_WAITING;
     large_detach(s);
+    heap_uncharge(s->heap, s->size);
     s->clean = os_purge((void *)s->start, extent(s));
     os_guard((void *)s->start, extent(s));
     os_unlock(&large.lock);

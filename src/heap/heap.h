@@ -17,6 +17,7 @@
 #pragma GCC visibility push(hidden)
 
 struct thread;
+struct pressure_callback;
 
 /* --- accounts ------------------------------------------------------------------------------------------------- */
 
@@ -47,6 +48,7 @@ struct rn_heap {
     size_t limit;
     size_t denied;
     size_t large_bytes, large_blocks;
+    struct pressure_callback *callbacks; /* lowest priority first; under the tree's lock */
 
     os_mutex spans_lock;
     span *spans; /* all of this heap's, linked by older and newer */
@@ -59,6 +61,11 @@ extern rn_heap root_heap;
 bool heap_charge(rn_heap *, size_t bytes);
 void heap_uncharge(rn_heap *, size_t bytes);
 void heap_note_denied(rn_heap *);
+/* The nearest of heap and its ancestors that has no room for so many bytes more, or NULL. */
+rn_heap *heap_without_room(rn_heap *, size_t bytes);
+void heap_purge_subtree(rn_heap *);
+void heap_lock_tree(void);
+void heap_unlock_tree(void);
 void heap_add_span(rn_heap *, span *);
 void heap_remove_span(rn_heap *, span *);
 void heap_each_span(void (*look)(const span *));
@@ -67,6 +74,15 @@ rn_heap *current_heap(void);
 /* Around fork: no other thread is inside the tree, a store or a heap's list of spans. */
 void heap_tree_lock(void);
 void heap_tree_unlock(void);
+
+/* --- pressure ------------------------------------------------------------------------------------------------- */
+
+/* After a request of so many bytes was refused: does the next thing on the list that gives memory back. stages counts
+ * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
+ * held. */
+bool pressure_relieve(rn_heap *, size_t bytes, unsigned *stages);
+void pressure_forget_callbacks(rn_heap *);
+void pressure_after_fork_in_child(void);
 
 /* --- stores --------------------------------------------------------------------------------------------------- */
 
@@ -116,8 +132,9 @@ typedef struct local {
     cache *cache;
     uint64_t no_section; /* where the fast paths announce their section while no rseq area is known */
     uint8_t busy;
-    uint8_t ended;  /* the thread's end has begun: no caches any more */
-    uint8_t inside; /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t ended;     /* the thread's end has begun: no caches any more */
+    uint8_t inside;    /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t relieving; /* runs pressure: its own requests are denied without */
     struct thread *thread;
 } local;
 
@@ -175,7 +192,8 @@ void threads_after_fork_in_child(void);
 
 void *large_take(rn_heap *, size_t size, size_t align, bool *clean);
 void large_give(span *, void *block);
-/* Takes the span out of its heap's account; its memory is the caller's to give to the page heap. */
+/* Takes the span out of its heap's list and figures; its memory is the caller's to give to the page heap and then to
+ * uncharge. */
 void large_detach(span *);
 /* The block at its new size, moved or not; NULL if memory is denied. */
 void *large_resize(span *, size_t size);

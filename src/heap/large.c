@@ -33,13 +33,15 @@ static span *take_span(rn_heap *heap, size_t bytes, size_t align) {
 void large_detach(span *s) {
     heap_remove_span(s->heap, s);
     count_large(s->heap, -s->size, (size_t)-1);
-    heap_uncharge(s->heap, s->size);
 }
 
 static void give_span(span *s) {
+    rn_heap *heap = s->heap;
+    size_t bytes = s->size;
     large_detach(s);
     bool renewed = s->moved && os_renew((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
     page_heap_give(s, renewed ? (span_pages){0} : span_used_pages(s));
+    heap_uncharge(heap, bytes);
 }
 
 void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean) {

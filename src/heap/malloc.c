@@ -71,6 +71,13 @@ static inline unsigned aligned_class(size_t align, size_t size) {
     return class_index;
 }
 
+static void *take_any(rn_heap *heap, size_t size, size_t align, bool *clean) {
+    unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
+    if (class_index < SIZE_CLASSES_COUNT)
+        return hardened ? hardened_take(heap, class_index, size) : take_small(heap, class_index);
+    return hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
+}
+
 /* The whole way in. clean says whether the block reads as zero. */
 static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
@@ -78,11 +85,9 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     void *block = NULL;
     this_thread.inside++;
     if (LIKELY(size <= PTRDIFF_MAX)) {
-        unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
-        if (class_index < SIZE_CLASSES_COUNT)
-            block = hardened ? hardened_take(heap, class_index, size) : take_small(heap, class_index);
-        else
-            block = hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
+        block = take_any(heap, size, align, clean);
+        for (unsigned stages = 0; UNLIKELY(block == NULL) && pressure_relieve(heap, size, &stages);)
+            block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
     tell_taken(block, size, *clean);
@@ -229,6 +234,8 @@ static void *resize_large(span *s, size_t size) {
     void *block = (void *)s->start;
     tell_copying(true);
     void *resized = large_resize(s, size);
+    for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(s->heap, size, &stages);)
+        resized = large_resize(s, size);
     tell_copying(false);
     if (resized == NULL)
         return denied(s->heap);

@@ -95,8 +95,12 @@ static span *new_span(rn_heap *heap, unsigned class_index) {
         return NULL;
     size_t committed = span_committed(fresh);
     if (committed != 0 && !heap_charge(heap, committed)) {
-        page_heap_give(fresh, span_used_pages(fresh));
-        return NULL;
+        /* Too much at once; of clean pages one will do. */
+        if (span_purge(fresh) != committed) {
+            page_heap_give(fresh, span_used_pages(fresh));
+            return NULL;
+        }
+        committed = 0;
     }
     count_committed(committed);
     fresh->hardened = hardened;
@@ -170,8 +174,8 @@ static void return_empty(rn_heap *heap, block_store *store, span *s) {
     size_t committed = span_committed(s);
     count_committed(-committed);
     heap_remove_span(heap, s);
-    heap_uncharge(heap, committed);
     page_heap_give(s, span_used_pages(s));
+    heap_uncharge(heap, committed); /* only now: in between, a limit sees it twice rather than not at all */
 }
 
 /* After blocks were given: where the span belongs now. */

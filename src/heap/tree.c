@@ -30,15 +30,18 @@ static void uncharge_until(rn_heap *heap, const rn_heap *end, size_t bytes) {
         __atomic_fetch_sub(&heap->used, bytes, __ATOMIC_RELAXED);
 }
 
+/* Whether the heap's limit allows it to hold used bytes. In the root's lies what is nobody's, too. */
+static bool allows(const rn_heap *heap, size_t used) {
+    size_t limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
+    return LIKELY(limit == 0) || used + (heap->parent == NULL ? span_overhead_bytes() : 0) <= limit;
+}
+
 bool heap_charge(rn_heap *heap, size_t bytes) {
-    for (rn_heap *h = heap; h != NULL; h = h->parent) {
-        size_t used = __atomic_add_fetch(&h->used, bytes, __ATOMIC_RELAXED);
-        size_t limit = __atomic_load_n(&h->limit, __ATOMIC_RELAXED);
-        if (UNLIKELY(limit != 0 && used > limit)) {
+    for (rn_heap *h = heap; h != NULL; h = h->parent)
+        if (UNLIKELY(!allows(h, __atomic_add_fetch(&h->used, bytes, __ATOMIC_RELAXED)))) {
             uncharge_until(heap, h->parent, bytes);
             return false;
         }
-    }
     for (rn_heap *h = heap; h != NULL; h = h->parent)
         raise_peak(h, __atomic_load_n(&h->used, __ATOMIC_RELAXED));
     return true;
@@ -46,6 +49,23 @@ bool heap_charge(rn_heap *heap, size_t bytes) {
 
 void heap_uncharge(rn_heap *heap, size_t bytes) {
     uncharge_until(heap, NULL, bytes);
+}
+
+rn_heap *heap_without_room(rn_heap *heap, size_t bytes) {
+    while (heap != NULL && allows(heap, __atomic_load_n(&heap->used, __ATOMIC_RELAXED) + bytes))
+        heap = heap->parent;
+    return heap;
+}
+
+int rn_heap_set_limit(rn_heap *heap, size_t limit) {
+    start_once();
+    size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
+    for (unsigned stages = 0; !allows(heap, __atomic_load_n(&heap->used, __ATOMIC_RELAXED));)
+        if (!pressure_relieve(heap, 0, &stages)) {
+            __atomic_compare_exchange_n(&heap->limit, &limit, before, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+            return RN_EBUSY;
+        }
+    return 0;
 }
 
 void heap_note_denied(rn_heap *heap) {
@@ -187,6 +207,7 @@ void rn_heap_destroy(rn_heap *heap) {
             page_heap_give(s, span_used_pages(s));
     }
     free_id(heap);
+    pressure_forget_callbacks(heap);
     table_give(heap, sizeof *heap);
 }
 
@@ -216,10 +237,10 @@ void rn_heap_stats(const rn_heap *heap, rn_stats *stats) {
     os_unlock(&tree_lock);
 }
 
-static void purge_subtree(rn_heap *heap) {
+void heap_purge_subtree(rn_heap *heap) {
     store_purge_heap(heap);
     for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        purge_subtree(child);
+        heap_purge_subtree(child);
 }
 
 size_t rn_heap_trim(rn_heap *heap) {
@@ -227,7 +248,7 @@ size_t rn_heap_trim(rn_heap *heap) {
     threads_take_over();
     thread_drain_own();
     os_lock(&tree_lock);
-    purge_subtree(heap);
+    heap_purge_subtree(heap);
     os_unlock(&tree_lock);
     page_heap_purge(0);
     return page_heap_read().purged + store_purged_bytes() - before;
@@ -249,6 +270,14 @@ static void lock_heap(rn_heap *heap) {
 static void unlock_heap(rn_heap *heap) {
     os_unlock(&heap->spans_lock);
     store_unlock_all(heap);
+}
+
+void heap_lock_tree(void) {
+    os_lock(&tree_lock);
+}
+
+void heap_unlock_tree(void) {
+    os_unlock(&tree_lock);
 }
 
 void heap_tree_lock(void) {

@@ -53,9 +53,33 @@ static struct {
     uintptr_t region_end;
     size_t reserved;
     size_t dirty_bytes;
+    size_t tail_bytes;
     size_t purged_bytes;
     uint32_t turns;
 } OWN_LINE heap;
+
+/* Pages that are dirty and free; or, negative, no longer. Limits read the count without the lock. */
+static void count_dirty(size_t pages) {
+    __atomic_fetch_add(&heap.dirty_bytes, pages * PAGE, __ATOMIC_RELAXED);
+}
+
+/* Pages behind a large span's size were not asked for, but may hold old contents. */
+static void count_tail(span *s) {
+    unsigned tail = s->clean ? 0 : (unsigned)(s->granules * PAGES_IN_GRANULE - (s->size + PAGE - 1) / PAGE);
+    __atomic_fetch_add(&heap.tail_bytes, ((size_t)tail - s->tail) * PAGE, __ATOMIC_RELAXED);
+    s->tail = (uint8_t)tail;
+}
+
+static void forget_tail(span *s) {
+    __atomic_fetch_sub(&heap.tail_bytes, (size_t)s->tail * PAGE, __ATOMIC_RELAXED);
+    s->tail = 0;
+}
+
+size_t span_overhead_bytes(void) {
+    size_t dirty = __atomic_load_n(&heap.dirty_bytes, __ATOMIC_RELAXED);
+    size_t tails = __atomic_load_n(&heap.tail_bytes, __ATOMIC_RELAXED);
+    return dirty + tails + table_bytes() + page_map_bytes();
+}
 
 /* --- bins ----------------------------------------------------------------------------------------------------- */
 
@@ -335,7 +359,7 @@ static void *cut_off(span *free, size_t granules) {
     uintptr_t start = end_of(free);
     size_t dirty = free->dirty_pages == 0 ? 0 : count_pages(start, granules).dirty;
     free->dirty_pages -= (uint32_t)dirty;
-    heap.dirty_bytes -= dirty * PAGE;
+    count_dirty(-dirty);
     for (uintptr_t address = start; address < start + granules * GRANULE; address += GRANULE)
         set_entry(entry_at(address), 0, 0);
     insert_free(free, free->start, free->granules, free->dirty_pages);
@@ -391,7 +415,7 @@ static void purge_span(span *free, size_t pages) {
     list_remove(free);
     free->dirty_pages -= (uint32_t)purged;
     list_insert(free);
-    heap.dirty_bytes -= purged * PAGE;
+    count_dirty(-purged);
     heap.purged_bytes += purged * PAGE;
     regret_purged();
 }
@@ -483,7 +507,7 @@ static span *find(size_t granules, size_t align) {
 
 /* Accounts for free granules coming into use: what was dirty no longer counts as free, what was purged is regretted. */
 static void claim(uintptr_t start, size_t granules, size_t dirty_pages) {
-    heap.dirty_bytes -= dirty_pages * PAGE;
+    count_dirty(-dirty_pages);
     if (regret_possible() && dirty_pages != granules * PAGES_IN_GRANULE)
         regret_revived(count_pages(start, granules).purged * PAGE);
 }
@@ -534,10 +558,12 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
         found->size = size;
         found->clean = found->dirty_pages == 0;
         found->next = found->prev = found->older = found->newer = NULL;
-        found->hardened = found->moved = 0;
+        found->hardened = found->moved = found->tail = 0;
         found->turn = ++heap.turns;
         if (state == SPAN_SMALL)
             start_blocks(found, (uint8_t)tag);
+        else
+            count_tail(found);
         fill_entries(found->start, granules, tag, found->id);
     }
     os_unlock(&heap.lock);
@@ -566,8 +592,9 @@ static void mark_free(span *given, span_pages pages) {
 
 void page_heap_give(span *given, span_pages pages) {
     os_lock(&heap.lock);
+    forget_tail(given);
     mark_free(given, pages);
-    heap.dirty_bytes += (size_t)given->dirty_pages * PAGE;
+    count_dirty(given->dirty_pages);
     merge_free(given);
     purge_excess();
     os_unlock(&heap.lock);
@@ -610,8 +637,10 @@ bool page_heap_extend(span *used, size_t size) {
         span *after = room_behind(used, missing);
         done = after != NULL && annex(used, after, missing);
     }
-    if (done)
+    if (done) {
         used->size = size;
+        count_tail(used);
+    }
     os_unlock(&heap.lock);
     return done;
 }
@@ -627,13 +656,14 @@ void page_heap_shrink(span *used, size_t size) {
         rest->granules = (uint32_t)(used->granules - granules);
         used->granules = (uint32_t)granules;
         mark_free(rest, (span_pages){.end = old_pages - granules * PAGES_IN_GRANULE});
-        heap.dirty_bytes += (size_t)rest->dirty_pages * PAGE;
+        count_dirty(rest->dirty_pages);
         merge_free(rest);
         purge_excess();
     }
     if ((excess && !cut) || (size < used->size && (size & (GRANULE - 1)) != 0))
         used->clean = 0; /* more than size says may hold contents */
     used->size = size;
+    count_tail(used);
     os_unlock(&heap.lock);
 }
 

@@ -54,6 +54,7 @@ typedef struct span {
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
     uint8_t moved;    /* large: pages of another span were moved in */
+    uint8_t tail;     /* large: pages behind size in its last granule that may be dirty */
     size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
     size_t front;
 } OWN_LINE span;
@@ -161,6 +162,8 @@ void page_heap_shrink(span *, size_t size);
 /* Purges until at most keep bytes of free pages are dirty. Returns the bytes purged. */
 size_t page_heap_purge(size_t keep);
 page_heap_figures page_heap_read(void);
+/* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, and tables. */
+size_t span_overhead_bytes(void);
 /* Zeroed memory that is never given back, for tables. NULL if refused. */
 void *page_heap_map_table(size_t size);
 /* Around fork: no other thread is inside the page heap or the tables. */
