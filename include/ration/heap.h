@@ -75,6 +75,23 @@ RN_API void rn_heap_pop(void) RN_NOEXCEPT;
 RN_API int rn_heap_mark(void) RN_NOEXCEPT;
 RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 
+/* RN_HEAP_PUSHED(heap); makes heap the current one for the rest of the enclosing block, however that is left: at its
+ * end, by return, goto or break, or by an exception of C++. A longjmp leaves it as it is. */
+#define RN_HEAP_PUSHED(heap) RN_HEAP_PUSHED_ON(heap, __LINE__)
+#define RN_HEAP_PUSHED_ON(heap, line) RN_HEAP_PUSHED_AS(heap, rn_heap_pushed_on_##line)
+#define RN_HEAP_PUSHED_AS(heap, name) \
+    int name __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
+
+/* For the macro: gives the mark from before the push, and pops to it. */
+static inline int rn_heap_push_marked(rn_heap *heap) {
+    int mark = rn_heap_mark();
+    rn_heap_push(heap);
+    return mark;
+}
+static inline void rn_heap_pop_pushed(int *mark) {
+    rn_heap_pop_to(*mark);
+}
+
 /* Bounds what the heap's subtree has committed; 0 leaves only the ancestors' limits. Any thread may be allocating. Where
  * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
  * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too. */

@@ -167,6 +167,33 @@ static void a_mark_brings_back_how_deep_the_pushes_stood(void) {
     rn_heap_destroy(heap);
 }
 
+static int leave_early(rn_heap *outer, rn_heap *inner, bool early) {
+    RN_HEAP_PUSHED(outer);
+    if (early) {
+        RN_HEAP_PUSHED(inner);
+        return rn_heap_mark();
+    }
+    return rn_heap_mark();
+}
+
+static void a_push_for_a_block_ends_with_it_however_it_is_left(void) {
+    rn_heap *outer = made(NULL, "outer", 0), *inner = made(NULL, "inner", 0);
+    CHECK_EQ(1, leave_early(outer, inner, false));
+    CHECK_EQ(2, leave_early(outer, inner, true));
+    CHECK_EQ(0, rn_heap_mark());
+    for (int i = 0; i < 3; i++) {
+        RN_HEAP_PUSHED(inner);
+        CHECK_EQ(1, rn_heap_mark());
+        void *block = rn_malloc(1);
+        CHECK_EQ(inner, rn_heap_of(block));
+        if (i == 1)
+            break;
+    }
+    CHECK_EQ(0, rn_heap_mark());
+    rn_heap_destroy(inner);
+    rn_heap_destroy(outer);
+}
+
 static void *current_of_a_thread(void *unused) {
     (void)unused;
     void *block = rn_malloc(10);
@@ -322,8 +349,8 @@ static void trim_returns_what_nobody_uses(void) {
 TESTS(TEST(a_new_heap_holds_nothing), TEST(a_heap_counts_what_it_gives), TEST(a_parent_counts_what_its_subtree_holds),
       TEST(destroying_a_subtree_gives_all_back), TEST(heaps_may_be_made_and_destroyed_without_end),
       TEST(destroying_null_is_fine), TEST(malloc_draws_on_the_heap_that_was_pushed_last),
-      TEST(a_mark_brings_back_how_deep_the_pushes_stood), TEST(a_push_is_the_threads_own),
-      TEST(blocks_of_a_pushed_heap_may_be_freed_elsewhere), TEST(a_limit_denies_and_counts_it),
-      TEST(what_is_freed_below_a_limit_can_be_had_again), TEST(a_limit_bounds_the_subtree),
-      TEST(realloc_past_a_limit_leaves_the_block_as_it_was), TEST(a_block_that_was_cut_is_charged_for_what_it_keeps),
-      TEST(trim_returns_what_nobody_uses))
+      TEST(a_mark_brings_back_how_deep_the_pushes_stood), TEST(a_push_for_a_block_ends_with_it_however_it_is_left),
+      TEST(a_push_is_the_threads_own), TEST(blocks_of_a_pushed_heap_may_be_freed_elsewhere),
+      TEST(a_limit_denies_and_counts_it), TEST(what_is_freed_below_a_limit_can_be_had_again),
+      TEST(a_limit_bounds_the_subtree), TEST(realloc_past_a_limit_leaves_the_block_as_it_was),
+      TEST(a_block_that_was_cut_is_charged_for_what_it_keeps), TEST(trim_returns_what_nobody_uses))
