@@ -78,9 +78,9 @@ RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 /* RN_HEAP_PUSHED(heap); makes heap the current one for the rest of the enclosing block, however that is left: at its
  * end, by return, goto or break, or by an exception of C++. A longjmp leaves it as it is. */
 #define RN_HEAP_PUSHED(heap) RN_HEAP_PUSHED_ON(heap, __LINE__)
-#define RN_HEAP_PUSHED_ON(heap, line) RN_HEAP_PUSHED_AS(heap, rn_heap_pushed_on_##line)
-#define RN_HEAP_PUSHED_AS(heap, name) \
-    int name __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
+#define RN_HEAP_PUSHED_ON(heap, line) RN_HEAP_PUSHED_AT(heap, line)
+#define RN_HEAP_PUSHED_AT(heap, line) \
+    int rn_heap_pushed_at_##line __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
 
 /* For the macro: gives the mark from before the push, and pops to it. */
 static inline int rn_heap_push_marked(rn_heap *heap) {
