@@ -189,6 +189,12 @@ CHECK_UNUSED static bool check_matches(const char *pattern, const char *text) {
     return *text == '\0';
 }
 
+/* Whether an emulator runs this program, which makes everything some ten times slower. */
+CHECK_UNUSED static bool emulated(void) {
+    const char *emulator = getenv("CHECK_EMULATOR");
+    return emulator && *emulator;
+}
+
 /* The process that runs the statement starts this program anew, so that descriptor 2 is what it will be from the
  * program's first moment, and no other test's blocks are about. Under an emulator the program can't start itself:
  * CHECK_EMULATOR then names who can. Only async-signal-safe calls: other threads may be running. */
@@ -203,9 +209,9 @@ __attribute__((noreturn)) static inline void check_start_again(int error_pipe) {
     char emulator_name[4096];
     snprintf(emulator_name, sizeof emulator_name, "%s", emulator ? emulator : "");
     char *plain[] = {program, NULL};
-    char *emulated[] = {emulator_name, program, NULL};
+    char *with_emulator[] = {emulator_name, program, NULL};
     if (emulator && *emulator)
-        execvp(emulator_name, emulated);
+        execvp(emulator_name, with_emulator);
     else
         execv(program, plain);
     _exit(127);

@@ -24,14 +24,14 @@ static void add_block(held *all, size_t size) {
     all->bytes += size;
 }
 
-static void fill(held *all, random_state *random) {
+static void fill(held *all, random_source *random) {
     while (all->bytes < target) {
         size_t most = random_below(random, 4) == 0 ? 2015 : 255;
         add_block(all, random_between(random, 16, most));
     }
 }
 
-static void shuffle(held *all, random_state *random) {
+static void shuffle(held *all, random_source *random) {
     for (size_t i = all->count - 1; i > 0; i--) {
         size_t other = random_below(random, i + 1);
         block_head *kept = all->blocks[i];
@@ -49,7 +49,7 @@ static void free_most(held *all) {
     }
 }
 
-static void refill(held *all, random_state *random) {
+static void refill(held *all, random_source *random) {
     while (all->bytes < target)
         add_block(all, random_between(random, 300, 999));
 }
@@ -59,7 +59,7 @@ static double resident_mib(void) {
 }
 
 int main(void) {
-    random_state random = random_seed(12);
+    random_source random = random_of(12);
     held all = {.blocks = mmap(NULL, MOST_BLOCKS * sizeof(block_head *), PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)};
     if (all.blocks == MAP_FAILED)

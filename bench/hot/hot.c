@@ -18,7 +18,7 @@ static void *touch(void *block) {
 static void batch_reverse(size_t operations) {
     static void *blocks[1000];
     static size_t sizes[1000];
-    random_state random = random_seed(1);
+    random_source random = random_of(1);
     for (size_t i = 0; i < 1000; i++)
         sizes[i] = random_between(&random, 16, 128);
     for (size_t done = 0; done < operations; done += 1000) {
@@ -37,7 +37,7 @@ static void pair(size_t operations) {
 /* A queue of 1000 blocks of 16 to 1024 bytes: the oldest goes, a new one comes. */
 static void first_in_first_out(size_t operations) {
     static void *queue[1000];
-    random_state random = random_seed(2);
+    random_source random = random_of(2);
     for (size_t i = 0; i < 1000; i++)
         queue[i] = touch(malloc(random_between(&random, 16, 1024)));
     for (size_t i = 0, at = 0; i < operations; i++, at = at == 999 ? 0 : at + 1) {
@@ -50,7 +50,7 @@ static void first_in_first_out(size_t operations) {
 
 static void replace(size_t operations, size_t live, size_t low, size_t high) {
     static void *window[50000];
-    random_state random = random_seed(3);
+    random_source random = random_of(3);
     for (size_t i = 0; i < live; i++)
         window[i] = touch(malloc(random_between(&random, low, high)));
     for (size_t i = 0; i < operations; i++) {
@@ -164,7 +164,7 @@ static void grow_and_free(size_t operations) {
 /* Four live blocks of 1 to 16 MiB, replaced at random. */
 static void huge(size_t operations) {
     void *live[4] = {0};
-    random_state random = random_seed(4);
+    random_source random = random_of(4);
     for (size_t i = 0; i < operations; i++) {
         size_t slot = random_below(&random, 4);
         free(live[slot]);

@@ -9,7 +9,7 @@ typedef enum order { IN_ORDER, REVERSED, AT_RANDOM, ORDERS } order;
 
 static block_head *batch[LONGEST];
 
-static void shuffle(random_state *random, size_t length) {
+static void shuffle(random_source *random, size_t length) {
     for (size_t i = length - 1; i > 0; i--) {
         size_t other = random_below(random, i + 1);
         block_head *kept = batch[i];
@@ -18,12 +18,12 @@ static void shuffle(random_state *random, size_t length) {
     }
 }
 
-static void make_batch(random_state *random, size_t length) {
+static void make_batch(random_source *random, size_t length) {
     for (size_t i = 0; i < length; i++)
         batch[i] = block_make(random_between(random, 16, 256), (uint32_t)random_next(random));
 }
 
-static uint64_t free_batch(random_state *random, size_t length, order how) {
+static uint64_t free_batch(random_source *random, size_t length, order how) {
     uint64_t sum = 0;
     if (how == AT_RANDOM)
         shuffle(random, length);
@@ -33,7 +33,7 @@ static uint64_t free_batch(random_state *random, size_t length, order how) {
 }
 
 int main(void) {
-    random_state random = random_seed(3);
+    random_source random = random_of(3);
     uint64_t sum = 0;
     for (int round = 0; round < ROUNDS; round++) {
         for (order how = IN_ORDER; how < ORDERS; how++) {

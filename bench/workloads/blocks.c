@@ -18,7 +18,7 @@ static const kind kinds[] = {
 static unsigned char *blocks[MOST_LIVE];
 static size_t sizes[MOST_LIVE];
 
-static unsigned char *new_block(const kind *chosen, random_state *random, size_t *size) {
+static unsigned char *new_block(const kind *chosen, random_source *random, size_t *size) {
     *size = random_between(random, chosen->low, chosen->high);
     unsigned char *block = must_malloc(*size);
     for (size_t at = 0; at < *size; at += PAGE)
@@ -38,7 +38,7 @@ static uint64_t drop_block(unsigned char *block, size_t size) {
 }
 
 static uint64_t run(const kind *chosen) {
-    random_state random = random_seed(6);
+    random_source random = random_of(6);
     uint64_t sum = 0;
     for (size_t i = 0; i < chosen->live; i++)
         blocks[i] = new_block(chosen, &random, &sizes[i]);

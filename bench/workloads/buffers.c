@@ -17,12 +17,12 @@ static uint64_t buffer_sum(const buffer *self) {
     return sum;
 }
 
-static void buffer_open(buffer *self, random_state *random) {
+static void buffer_open(buffer *self, random_source *random) {
     size_t most = random_below(random, 4096) == 0 ? LARGE_END : COMMON_END;
     *self = (buffer){.end = random_between(random, most / 4, most)};
 }
 
-static void buffer_append(buffer *self, random_state *random) {
+static void buffer_append(buffer *self, random_source *random) {
     size_t more = random_between(random, 1, PIECE) + self->length / 8;
     if (self->length + more > self->room) {
         self->room = (self->length + more) + self->room / 2;
@@ -41,7 +41,7 @@ static uint64_t buffer_close(buffer *self) {
 
 int main(void) {
     static buffer buffers[OPEN];
-    random_state random = random_seed(5);
+    random_source random = random_of(5);
     uint64_t sum = 0;
     for (size_t i = 0; i < OPEN; i++)
         buffer_open(&buffers[i], &random);

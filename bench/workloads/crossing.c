@@ -41,7 +41,7 @@ static crate *queue_take(void) {
     return full;
 }
 
-static message *new_message(random_state *random, size_t index) {
+static message *new_message(random_source *random, size_t index) {
     size_t size = random_between(random, sizeof(message) + 1, 200);
     message *fresh = (message *)block_make(size, (uint32_t)random_next(random));
     fresh->body = index % 16 == 0 ? block_make(random_between(random, 300, 3000), (uint32_t)index) : NULL;
@@ -50,7 +50,7 @@ static message *new_message(random_state *random, size_t index) {
 
 static void *produce(void *unused) {
     (void)unused;
-    random_state random = random_seed(2);
+    random_source random = random_of(2);
     for (size_t i = 0; i < CRATES; i++) {
         crate *full = must_malloc(sizeof *full);
         for (size_t j = 0; j < CRATE; j++)

@@ -12,7 +12,7 @@ typedef struct record {
 static record *first_record;
 static uint64_t total;
 
-static void add_records(random_state *random, size_t count) {
+static void add_records(random_source *random, size_t count) {
     for (size_t i = 0; i < count; i++) {
         size_t size = random_between(random, sizeof(record) + 1, 300);
         record *fresh = (record *)block_make(size, (uint32_t)random_next(random));
@@ -39,13 +39,13 @@ static size_t drop_records(uint32_t bit) {
 
 static void *generation(void *argument) {
     uint32_t index = (uint32_t)(uintptr_t)argument;
-    random_state random = random_seed(index + 7);
+    random_source random = random_of(index + 7);
     add_records(&random, drop_records(index % 32));
     return NULL;
 }
 
 int main(void) {
-    random_state random = random_seed(7);
+    random_source random = random_of(7);
     add_records(&random, RECORDS);
     for (uintptr_t i = 0; i < GENERATIONS; i++) {
         pthread_t thread;

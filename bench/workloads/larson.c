@@ -7,7 +7,7 @@
 enum { WORKERS = 2, WINDOW = 5000, STINTS = 14, REPLACEMENTS = 1000000 };
 
 typedef struct worker {
-    random_state random;
+    random_source random;
     uint64_t sum;
     block_head *window[WINDOW];
 } worker;
@@ -28,7 +28,7 @@ static void *stint(void *argument) {
 }
 
 static void fill(worker *self, uint64_t seed) {
-    self->random = random_seed(seed);
+    self->random = random_of(seed);
     for (size_t i = 0; i < WINDOW; i++)
         self->window[i] = new_block(self);
 }

@@ -14,7 +14,7 @@ static const size_t target = (size_t)16 << 20;
 
 static block_head *slots[SLOTS];
 
-static size_t fill(random_state *random, range sizes, size_t live) {
+static size_t fill(random_source *random, range sizes, size_t live) {
     for (size_t i = 0; i < SLOTS && live < target; i++) {
         if (slots[i])
             continue;
@@ -25,7 +25,7 @@ static size_t fill(random_state *random, range sizes, size_t live) {
 }
 
 /* Frees three quarters of what there is; returns the bytes that went. */
-static size_t thin(random_state *random, uint64_t *sum) {
+static size_t thin(random_source *random, uint64_t *sum) {
     size_t freed = 0;
     for (size_t i = 0; i < SLOTS; i++) {
         if (!slots[i] || random_below(random, 4) == 0)
@@ -38,7 +38,7 @@ static size_t thin(random_state *random, uint64_t *sum) {
 }
 
 int main(void) {
-    random_state random = random_seed(8);
+    random_source random = random_of(8);
     uint64_t sum = 0;
     size_t live = 0;
     for (size_t phase = 0; phase < PHASES; phase++) {

@@ -17,7 +17,7 @@ static const kind kinds[] = {
     {"large", 3000, 6000000, 10, 15},
 };
 
-static block_head *new_block(const kind *chosen, random_state *random) {
+static block_head *new_block(const kind *chosen, random_source *random) {
     size_t size = random_size_skewed(random, chosen->low_bits, chosen->high_bits);
     block_head *block = block_make(size, (uint32_t)random_next(random));
     if (size >= 64)
@@ -26,7 +26,7 @@ static block_head *new_block(const kind *chosen, random_state *random) {
 }
 
 static uint64_t run(const kind *chosen) {
-    random_state random = random_seed(4);
+    random_source random = random_of(4);
     uint64_t sum = 0;
     block_head **window = must_malloc(chosen->window * sizeof(void *));
     for (size_t i = 0; i < chosen->window; i++)

@@ -16,7 +16,7 @@ static client clients[CLIENTS];
 static pthread_mutex_t locks[PARTS];
 
 typedef struct worker {
-    random_state random;
+    random_source random;
     uint64_t sum;
 } worker;
 
@@ -106,7 +106,7 @@ int main(void) {
     for (size_t i = 0; i < PARTS; i++)
         pthread_mutex_init(&locks[i], NULL);
     for (size_t i = 0; i < WORKERS; i++) {
-        workers[i] = (worker){.random = random_seed(11 + i)};
+        workers[i] = (worker){.random = random_of(11 + i)};
         start_thread(&threads[i], work, &workers[i]);
     }
     for (size_t i = 0; i < WORKERS; i++) {

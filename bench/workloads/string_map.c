@@ -106,7 +106,7 @@ static void make_key(char *key, size_t number) {
     *key = '\0';
 }
 
-static void make_value(char *value, random_state *random) {
+static void make_value(char *value, random_source *random) {
     size_t length = random_size_skewed(random, 3, 7);
     memset(value, (int)('a' + length % 26), length);
     value[length] = '\0';
@@ -126,7 +126,7 @@ static uint64_t map_destroy(map *self) {
 }
 
 int main(void) {
-    random_state random = random_seed(9);
+    random_source random = random_of(9);
     map strings = {.buckets = must_calloc(FIRST_BUCKETS, sizeof(void *)), .bucket_count = FIRST_BUCKETS};
     char key[64], value[256];
     uint64_t sum = 0;

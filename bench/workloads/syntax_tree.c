@@ -22,13 +22,13 @@ typedef struct text {
     size_t length, position;
 } text;
 
-static void write_name(text *out, random_state *random) {
+static void write_name(text *out, random_source *random) {
     size_t length = random_between(random, 3, 24);
     for (size_t i = 0; i < length; i++)
         out->bytes[out->length++] = (char)('a' + random_below(random, 26));
 }
 
-static void write_expression(text *out, random_state *random, int depth) {
+static void write_expression(text *out, random_source *random, int depth) {
     size_t choice = depth < DEEPEST ? random_below(random, 4) : random_below(random, 2);
     if (choice == 0) {
         out->length += (size_t)sprintf(out->bytes + out->length, "%zu", random_below(random, 100000));
@@ -45,7 +45,7 @@ static void write_expression(text *out, random_state *random, int depth) {
     out->bytes[out->length++] = ')';
 }
 
-static void write_file(text *out, random_state *random) {
+static void write_file(text *out, random_source *random) {
     out->length = 0;
     write_expression(out, random, 0);
     while (out->length < FILE_SIZE) {
@@ -151,7 +151,7 @@ static uint64_t compile(text *source) {
 }
 
 int main(void) {
-    random_state random = random_seed(10);
+    random_source random = random_of(10);
     text files[FILES];
     uint64_t sum = 0;
     for (size_t i = 0; i < FILES; i++) {

@@ -4,7 +4,7 @@
 enum { REQUESTS = 10000, BLOCKS = 400 };
 
 static void *serve(void *argument) {
-    random_state random = random_seed((uint64_t)(uintptr_t)argument);
+    random_source random = random_of((uint64_t)(uintptr_t)argument);
     block_head *blocks[BLOCKS];
     uint64_t sum = 0;
     for (size_t i = 0; i < BLOCKS; i++)

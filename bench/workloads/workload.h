@@ -6,6 +6,8 @@
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
+#include "../../tests/random.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,36 +19,17 @@ static inline _Noreturn void fail(const char *reason) {
     exit(1);
 }
 
-/* Marsaglia's xorshift64*: a few cycles, so that the row measures the allocator and not the generator. */
-typedef struct random_state {
-    uint64_t value;
-} random_state;
-
-static inline random_state random_seed(uint64_t seed) {
-    random_state state = {seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
-    return state;
+static inline random_source random_of(uint64_t seed) {
+    random_source source = {seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
+    return source;
 }
 
-static inline uint64_t random_next(random_state *state) {
-    uint64_t value = state->value;
-    value ^= value >> 12;
-    value ^= value << 25;
-    value ^= value >> 27;
-    state->value = value;
-    return value * UINT64_C(0x2545F4914F6CDD1D);
-}
-
-/* A number from 0 to bound - 1, by multiplication: cheaper than a remainder. */
-static inline size_t random_below(random_state *state, size_t bound) {
-    return (size_t)(((random_next(state) >> 32) * (uint64_t)bound) >> 32);
-}
-
-static inline size_t random_between(random_state *state, size_t low, size_t high) {
+static inline size_t random_between(random_source *state, size_t low, size_t high) {
     return low + random_below(state, high - low + 1);
 }
 
 /* Mostly small, rarely large, as the sizes of real programs are: a uniform choice of the power of two first. */
-static inline size_t random_size_skewed(random_state *state, unsigned low_bits, unsigned high_bits) {
+static inline size_t random_size_skewed(random_source *state, unsigned low_bits, unsigned high_bits) {
     size_t bits = random_between(state, low_bits, high_bits - 1);
     return ((size_t)1 << bits) + random_below(state, (size_t)1 << bits);
 }

@@ -132,7 +132,7 @@ def asked_size(block, size, turn):
         x = x * 0x9E3779B97F4A7C15 & WORD
         return x ^ x >> 32
 
-    secret = int(in_hardened("secret"))
+    secret = int(in_hardened("hardened_secret"))
     key = mix(block ^ secret ^ turn << 40 & WORD)
     room = size - int(in_hardened("HARDENED_SEAL"))
     seal = int.from_bytes(read_bytes(block + room, size - room), "little") ^ key
@@ -223,8 +223,8 @@ def describe_large(address, span):
 def describe_guarded(address, span):
     """A large block with guards before and behind it; freed ones are all guard for a while."""
     start, asked = int(span["start"]) + int(span["front"]), int(span["asked"])
-    if asked == int(in_hardened("WAITING")):
-        return [place(address, start, "a free block, guarded for a while")] + span_lines(span, "large")
+    if asked == int(variable("src/heap/hardened_large.c", "WAITING")):
+        return [place(address, start, "a free block that waits for a while")] + span_lines(span, "large")
     if address < start:
         title = "%d bytes before a live block" % (start - address)
     elif address < start + asked:

@@ -19,6 +19,9 @@ void hardened_give(span *, void *block);
 void hardened_give_large(span *, void *block);
 /* Gives a large block's span to the page heap as it is. */
 void hardened_release(span *);
+/* Bytes in freed large blocks that wait for their next use, in no heap's account; and giving them back. */
+size_t hardened_parked_bytes(void);
+void hardened_give_parked(void);
 /* Around fork: no other thread is giving a large block back. */
 void hardened_lock(void);
 void hardened_unlock(void);

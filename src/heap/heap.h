@@ -184,6 +184,9 @@ bool threads_alone(void);
 unsigned threads_take_over(void);
 void threads_drop_heap(rn_heap *);
 void thread_drain_own(void);
+/* Around vfork: the thread makes no use of sequences, which its child could not restart. */
+void thread_before_vfork(void);
+void thread_after_vfork(void);
 void threads_before_fork(void);
 void threads_after_fork_in_parent(void);
 void threads_after_fork_in_child(void);

@@ -2,7 +2,7 @@
  * cached, then the program's own callbacks.
  *
  * It runs on the thread whose request was refused, with no lock held. Start with pressure_relieve. */
-#include "heap.h"
+#include "hardened.h"
 
 enum { WAIT_TRIES = 100, WAIT_US = 100 };
 
@@ -33,6 +33,8 @@ static size_t given_back(void) {
 
 static size_t release_pages(const shortage *s) {
     size_t before = given_back();
+    if (hardened)
+        hardened_give_parked();
     page_heap_purge(0);
     heap_lock_tree();
     heap_purge_subtree(s->heap);

@@ -4,13 +4,23 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { NOT_STARTED, STARTED, WATCHING, POLL_US = 50 };
+enum { NOT_STARTED, STARTED, WATCHING };
+
+enum { POLL_US = 50, CLAIM_POLLS = 100 };
 
 static int state = NOT_STARTED;
 static __thread bool starting __attribute__((tls_model("initial-exec")));
 
+/* Whether this thread is between the handlers. libc may have been given them twice (watch_forks): the first to run before a
+ * fork, and the first after it, do the work. */
+static __thread bool forking __attribute__((tls_model("initial-exec")));
+
 /* The program's own fork handlers may allocate before and after ours have run. */
 static void before_fork(void) {
+    if (forking)
+        return;
+    forking = true;
+    __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE); /* the child will know, whoever registered this */
     threads_before_fork();
     hardened_lock();
     heap_tree_lock();
@@ -18,20 +28,28 @@ static void before_fork(void) {
     os_hold_all(true);
 }
 
-static void after_fork_in_parent(void) {
+/* False if it has been done. */
+static bool unlock_after_fork(void) {
+    if (!forking)
+        return false;
+    forking = false;
     os_hold_all(false);
     page_heap_unlock();
     heap_tree_unlock();
     hardened_unlock();
-    threads_after_fork_in_parent();
+    return true;
+}
+
+static void after_fork_in_parent(void) {
+    if (unlock_after_fork())
+        threads_after_fork_in_parent();
 }
 
 static void after_fork_in_child(void) {
-    os_hold_all(false);
-    page_heap_unlock();
-    heap_tree_unlock();
-    hardened_unlock();
-    threads_after_fork_in_child();
+    if (unlock_after_fork()) {
+        threads_after_fork_in_child();
+        pressure_after_fork_in_child();
+    }
 }
 
 static void start(void) {
@@ -42,10 +60,22 @@ static void start(void) {
 }
 
 /* Keeps the library whole across fork, from the moment there can be a second thread: with one there is nothing to keep,
- * and pthread_atfork alone makes 128 KiB of libc resident. */
+ * and pthread_atfork alone makes 128 KiB of libc resident.
+ *
+ * One thread claims the work, and the others wait for it. But another thread may fork meanwhile, and in the child nobody
+ * is at it any more; nor can the child find out that it is one, since getpid may be forbidden by the time there are
+ * threads (seccomp(2)). So a claim that is not made good for a while falls to whoever waits: it can't be lost. Where it
+ * had been made good after all, and libc has our handlers twice, they act once. */
 static void watch_forks(void) {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
+    static bool claimed;
+    for (int polls = 0; __atomic_load_n(&state, __ATOMIC_ACQUIRE) != WATCHING; polls++) {
+        if (!__atomic_exchange_n(&claimed, true, __ATOMIC_RELAXED) || polls == CLAIM_POLLS) {
+            pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+            __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
+        } else {
+            os_pause(POLL_US);
+        }
+    }
 }
 
 enum { DONE = -1 };
@@ -68,14 +98,12 @@ static void do_once(int *progress, /* NOLINT(readability-non-const-parameter): e
 
 static COLD void make_ready(int now) {
     static int started;
-    static bool watched;
     if (starting)
         return; /* what libc allocates while we register with it */
     starting = true;
     if (now == NOT_STARTED)
         do_once(&started, start);
-    /* Not by do_once: getpid may be forbidden by the time there are threads (seccomp(2)). */
-    if (os_has_threads() && !__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
+    if (os_has_threads())
         watch_forks();
     starting = false;
 }

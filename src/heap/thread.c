@@ -20,6 +20,13 @@ static void set_cache(local *l, const cache *c) {
     __atomic_store_n(&l->cache, (cache *)c, __ATOMIC_RELAXED);
 }
 
+/* How many children of vfork run as this thread, one the other's. */
+static __thread unsigned lent_to __attribute__((tls_model("initial-exec")));
+
+static bool may_be_fast(const thread *t) {
+    return t->fast && lent_to == 0;
+}
+
 static bool is_revoked(const thread *t) {
     return __atomic_load_n(&t->revoked, __ATOMIC_ACQUIRE);
 }
@@ -132,7 +139,8 @@ cache *local_cache_for(rn_heap *heap) {
 }
 
 cache *local_enter(void) {
-    thread *t = thread_begin();
+    /* A cache's arrays still name blocks that it has handed out: under valgrind no block would ever count as lost. */
+    thread *t = os.valgrind ? NULL : thread_begin();
     if (t == NULL)
         return NULL;
     cache *c = __atomic_load_n(&this_thread.cache, __ATOMIC_RELAXED);
@@ -141,9 +149,21 @@ cache *local_enter(void) {
     c = cache_for(t, t->current);
     if (c == NULL)
         local_end();
-    else if (t->fast)
+    else if (may_be_fast(t))
         set_cache(&this_thread, c);
     return c;
+}
+
+void thread_before_vfork(void) {
+    if (thread_begin() !=
+        NULL) /* here rather than in the child: the record says what the kernel does for this thread */
+        local_end();
+    lent_to++;
+    set_cache(&this_thread, &empty_cache);
+}
+
+void thread_after_vfork(void) {
+    lent_to--;
 }
 
 /* --- the current heap ----------------------------------------------------------------------------------------- */
@@ -151,7 +171,7 @@ cache *local_enter(void) {
 static void make_current(thread *t, rn_heap *heap) {
     t->current = heap;
     cache *c = cache_for(t, heap);
-    set_cache(&this_thread, c == NULL || !t->fast ? &empty_cache : c);
+    set_cache(&this_thread, c == NULL || !may_be_fast(t) ? &empty_cache : c);
 }
 
 rn_heap *current_heap(void) {

@@ -33,7 +33,8 @@ static void uncharge_until(rn_heap *heap, const rn_heap *end, size_t bytes) {
 /* Whether the heap's limit allows it to hold used bytes. In the root's lies what is nobody's, too. */
 static bool allows(const rn_heap *heap, size_t used) {
     size_t limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
-    return LIKELY(limit == 0) || used + (heap->parent == NULL ? span_overhead_bytes() : 0) <= limit;
+    return LIKELY(limit == 0) ||
+           used + (heap->parent == NULL ? span_overhead_bytes() + hardened_parked_bytes() : 0) <= limit;
 }
 
 bool heap_charge(rn_heap *heap, size_t bytes) {
@@ -250,6 +251,8 @@ size_t rn_heap_trim(rn_heap *heap) {
     os_lock(&tree_lock);
     heap_purge_subtree(heap);
     os_unlock(&tree_lock);
+    if (hardened)
+        hardened_give_parked();
     page_heap_purge(0);
     return page_heap_read().purged + store_purged_bytes() - before;
 }

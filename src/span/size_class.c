@@ -16,8 +16,8 @@ const size_class size_classes[SIZE_CLASSES_COUNT] = {
     [SIZE_CLASS_##bytes] = {                                              \
         .size = (bytes),                                                  \
         .reciprocal = ((1ull << RECIPROCAL_SHIFT) + (bytes)-1) / (bytes), \
-        .least_granules = LEAST_GRANULES(bytes),                          \
-        .most_granules = MOST_GRANULES(bytes),                            \
+        .least_granules = (uint8_t)LEAST_GRANULES(bytes),                 \
+        .most_granules = (uint8_t)MOST_GRANULES(bytes),                   \
     },
     SIZE_CLASSES(ROW)
 #undef ROW

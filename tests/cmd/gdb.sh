@@ -228,8 +228,8 @@ says overrun "ADDRESS: the start of a live block whose end was overwritten|$smal
 says in_a_heap "ADDRESS: the start of a live block for which 1000 bytes were asked|$small|$in_xml"
 says "large - 16" "ADDRESS: 16 bytes before a live block|block ADDRESS, 1 MiB|$in_large"
 says "large + (1 << 20) + 8" "ADDRESS: 8 bytes behind the end of a live block|block ADDRESS, 1 MiB|$in_large"
-says given_back "ADDRESS: the start of a free block, guarded for a while|$in_large"
-says "given_back + (1 << 20)" "ADDRESS: 1048576 bytes into a free block, guarded for a while|$in_large"
+says given_back "ADDRESS: the start of a free block that waits for a while|$in_large"
+says "given_back + (1 << 20)" "ADDRESS: 1048576 bytes into a free block that waits for a while|$in_large"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

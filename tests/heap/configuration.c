@@ -1,36 +1,24 @@
 /* configuration.c: the RATION_ variables: a value that can't be understood is one line, and otherwise as if not there.
  *
  * The library reads them at its first use; so this program leaves that to processes of their own. */
-#include "check.h"
+#include "apart.h"
 
 #include <ration/ration.h>
 
+typedef struct setting {
+    const char *variable, *value;
+} setting;
+
+static void allocate_with(const void *given) {
+    const setting *one = given;
+    setenv(one->variable, one->value, 1);
+    rn_free(rn_malloc(100));
+}
+
 /* What a process with the variable set says on its descriptor 2 by its first allocation. */
 static const char *said_with(const char *variable, const char *value) {
-    static char text[4096];
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    fflush(stdout);
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[1]);
-        setenv(variable, value, 1);
-        rn_free(rn_malloc(100));
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t got;
-    while ((got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)got;
-    text[length] = '\0';
-    close(ends[0]);
-    int status;
-    waitpid(child, &status, 0);
-    CHECK_EQ(0, status);
-    return text;
+    setting one = {variable, value};
+    return said_by(allocate_with, &one);
 }
 
 static void right_values_are_taken_in_silence(void) {

@@ -2,7 +2,7 @@
  * not the forking one ever did: parent and child go on.
  *
  * Each case is a process of its own, in which the library starts anew. */
-#include "check.h"
+#include "apart.h"
 
 #include <pthread.h>
 #include <ration/ration.h>
@@ -32,9 +32,7 @@ static bool child_goes_on(void) {
         rn_heap_trim(rn_heap_root());
         _exit(0);
     }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return status == 0;
+    return ended_well(child);
 }
 
 static void fork_beside_a_thread(void) {

@@ -2,7 +2,7 @@
  * work: heaps that are destroyed, forks, many threads.
  *
  * The library reads the variable at its first use, which comes after the constructor here. */
-#include "check.h"
+#include "apart.h"
 #include "os/os.h"
 
 #include <pthread.h>
@@ -85,33 +85,18 @@ static void a_freed_block_has_no_size(void) {
                  (void)rn_usable_size(hide(block)));
 }
 
-static bool can_touch(const volatile void *address) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    bool can = write(ends[1], (const void *)address, 1) == 1;
-    close(ends[0]);
-    close(ends[1]);
-    return can;
-}
-
-/* qemu-user says yes to advice that it does not know. */
-static bool guards_can_be_seen(void) {
-    const char *emulator = getenv("CHECK_EMULATOR");
-    return emulator == NULL || *emulator == '\0';
-}
-
 static void a_large_block_lies_between_guards(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *block = rn_malloc(32 * page);
     REQUIRE(block != NULL);
     memset(block, 1, 32 * page);
     if (guards_can_be_seen()) {
-        CHECK(!can_touch(block - 1));
-        CHECK(!can_touch(block + 32 * page));
+        CHECK(!can_read(block - 1));
+        CHECK(!can_read(block + 32 * page));
     }
     rn_free(block);
     if (guards_can_be_seen())
-        CHECK(!can_touch(block));
+        CHECK(!can_read(block));
 }
 
 /* --- what goes on working --------------------------------------------------------------------------------------- */
@@ -175,21 +160,6 @@ static void destroy_a_heap_with_large_blocks(void) {
         rn_heap_destroy(heap);
     }
     use_memory_again();
-}
-
-/* Whether a process that runs the function ends well within the seconds. */
-static bool ends_well(void (*function)(void), unsigned seconds) {
-    fflush(stdout);
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        alarm(seconds);
-        function();
-        _exit(0);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return status == 0;
 }
 
 static void memory_of_a_destroyed_heap_can_be_used_again(void) {

@@ -34,8 +34,7 @@ enum { SANITIZED = 0 };
 /* 0 where most of it is a sanitizer's or an emulator's. */
 static size_t resident(void) {
     size_t pages = 0, unused;
-    const char *emulator = getenv("CHECK_EMULATOR");
-    if (SANITIZED || (emulator != NULL && *emulator != '\0'))
+    if (SANITIZED || emulated())
         return 0;
     FILE *file = fopen("/proc/self/statm", "r");
     if (file != NULL && fscanf(file, "%zu %zu", &unused, &pages) != 2)

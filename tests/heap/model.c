@@ -4,7 +4,7 @@
  *
  * Registered a second time with RATION_HARDEN=1. Start with one_operation. */
 #include "check.h"
-#include "span/random.h"
+#include "random.h"
 
 #include <pthread.h>
 #include <ration/ration.h>

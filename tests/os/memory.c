@@ -1,30 +1,10 @@
-/* memory.c: what os.h promises of pages: they come zeroed, trap when they should, move, and go.
- *
- * Whether a page can be touched is asked of the kernel, which answers EFAULT where the program would be stopped. */
-#include "check.h"
+/* memory.c: what os.h promises of pages: they come zeroed, trap when they should, move, and go. */
+#include "apart.h"
 #include "os/os.h"
 
 #include <sys/syscall.h>
 
 static size_t page;
-
-static bool can_read(const volatile void *address) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    bool can = write(ends[1], (const void *)address, 1) == 1;
-    close(ends[0]);
-    close(ends[1]);
-    return can;
-}
-
-static bool can_write(volatile void *address) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    bool can = write(ends[1], "x", 1) == 1 && read(ends[0], (void *)address, 1) == 1;
-    close(ends[0]);
-    close(ends[1]);
-    return can;
-}
 
 static bool is_zero(const char *start, size_t size) {
     for (size_t i = 0; i < size; i++)
@@ -160,12 +140,6 @@ static void a_strict_move_changes_nothing(void) {
     CHECK_EQ(7, start[0]);
     CHECK_EQ(0, start[65536]);
     os_release(start, 2 * 65536);
-}
-
-/* qemu-user says yes to advice that it does not know. */
-static bool guards_can_be_seen(void) {
-    const char *emulator = getenv("CHECK_EMULATOR");
-    return emulator == NULL || *emulator == '\0';
 }
 
 static void a_guard_traps_until_it_is_taken_away(void) {

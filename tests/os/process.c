@@ -1,7 +1,7 @@
 /* process.c: the environment, descriptor 2, the clock, files.
  *
  * What is said is looked at from outside: each case of os_say is a process of its own, whose descriptor 2 is a pipe. */
-#include "check.h"
+#include "apart.h"
 #include "os/os.h"
 
 static char *no_environment[] = {NULL};
@@ -25,20 +25,16 @@ static void the_facts_are_found(void) {
     CHECK(os.membarrier || !os.restart);
 }
 
+static void notice_an_address_limit(void) {
+    struct rlimit limit = {(rlim_t)1 << 46, (rlim_t)1 << 46};
+    setrlimit(RLIMIT_AS, &limit);
+    os_start();
+    _exit(os.address_limit ? 0 : 1);
+}
+
 static void an_address_limit_is_noticed(void) {
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        struct rlimit limit = {(rlim_t)1 << 46, (rlim_t)1 << 46};
-        setrlimit(RLIMIT_AS, &limit);
-        os_start();
-        _exit(os.address_limit ? 0 : 1);
-    }
-    int status;
-    waitpid(child, &status, 0);
-    const char *emulator = getenv("CHECK_EMULATOR");
-    if (emulator == NULL || *emulator == '\0') /* an emulator keeps the limit to itself */
-        CHECK_EQ(0, status);
+    if (!emulated()) /* an emulator keeps the limit to itself */
+        CHECK(ends_well(notice_an_address_limit, 20));
 }
 
 static void the_clock_does_not_run_backwards(void) {
@@ -55,12 +51,14 @@ static void random_bytes_differ(void) {
 
 static const char hello[] = "hello\n";
 
-static void speak_at_once(void) {
+static void speak_at_once(const void *unused) {
+    (void)unused;
     os_start();
     os_say(hello, sizeof hello - 1);
 }
 
-static void speak_to_another_file(void) {
+static void speak_to_another_file(const void *unused) {
+    (void)unused;
     os_start();
     int ends[2];
     REQUIRE(pipe(ends) == 0);
@@ -71,7 +69,8 @@ static void speak_to_another_file(void) {
     _exit(read(ends[0], &byte, 1) == 1 ? 1 : 0);
 }
 
-static void speak_with_descriptor_2_closed_at_start(void) {
+static void speak_with_descriptor_2_closed_at_start(const void *unused) {
+    (void)unused;
     int kept = dup(STDERR_FILENO);
     close(STDERR_FILENO);
     os_start();
@@ -79,57 +78,31 @@ static void speak_with_descriptor_2_closed_at_start(void) {
     os_say(hello, sizeof hello - 1);
 }
 
-static void speak_with_descriptor_2_closed_later(void) {
+static void speak_with_descriptor_2_closed_later(const void *unused) {
+    (void)unused;
     os_start();
     close(STDERR_FILENO);
     os_say(hello, sizeof hello - 1);
 }
 
-static void speak_after_the_same_file_came_back(void) {
+static void speak_after_the_same_file_came_back(const void *unused) {
+    (void)unused;
     os_start();
     int kept = dup(STDERR_FILENO);
     close(STDERR_FILENO);
     dup2(kept, STDERR_FILENO);
     os_say(hello, sizeof hello - 1);
-}
-
-/* What a process that runs the function writes to its descriptor 2; its exit status is checked to be 0. */
-static const char *said_by(void (*function)(void)) {
-    static char text[256];
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    fflush(stdout);
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        close(ends[1]);
-        function();
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t got;
-    while ((got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)got;
-    text[length] = '\0';
-    close(ends[0]);
-    int status;
-    waitpid(child, &status, 0);
-    CHECK_EQ(0, status);
-    return text;
 }
 
 static void a_line_goes_to_descriptor_2(void) {
-    CHECK_TEXT(hello, said_by(speak_at_once));
-    CHECK_TEXT(hello, said_by(speak_after_the_same_file_came_back));
+    CHECK_TEXT(hello, said_by(speak_at_once, NULL));
+    CHECK_TEXT(hello, said_by(speak_after_the_same_file_came_back, NULL));
 }
 
 static void nothing_is_said_into_a_file_that_is_not_the_one_of_the_start(void) {
-    CHECK_TEXT("", said_by(speak_to_another_file));
-    CHECK_TEXT("", said_by(speak_with_descriptor_2_closed_at_start));
-    CHECK_TEXT("", said_by(speak_with_descriptor_2_closed_later));
+    CHECK_TEXT("", said_by(speak_to_another_file, NULL));
+    CHECK_TEXT("", said_by(speak_with_descriptor_2_closed_at_start, NULL));
+    CHECK_TEXT("", said_by(speak_with_descriptor_2_closed_later, NULL));
 }
 
 static void a_file_is_written_anew(void) {

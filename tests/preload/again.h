@@ -6,6 +6,7 @@
 #define RATION_AGAIN_H
 
 #include "check.h"
+#include "random.h"
 
 #include <dlfcn.h>
 
@@ -55,20 +56,6 @@ CHECK_UNUSED static bool pattern_holds(const void *block, size_t size, size_t co
     return true;
 }
 
-/* xorshift64*: the same numbers on every run for a seed other than 0. */
-CHECK_UNUSED static uint64_t next_random(uint64_t *state) {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 2685821657736338717u;
-}
-
-/* Whether an emulator runs this program, which makes everything some ten times slower. */
-CHECK_UNUSED static bool emulated(void) {
-    const char *emulator = getenv("CHECK_EMULATOR");
-    return emulator && *emulator;
-}
-
 /* Starts this program anew with one argument, after prepare() ran in the new process; gives its wait status. */
 CHECK_UNUSED static int run_again(const char *argument, void (*prepare)(void)) {
     fflush(stdout);
@@ -76,11 +63,11 @@ CHECK_UNUSED static int run_again(const char *argument, void (*prepare)(void)) {
     if (child == 0) {
         char *emulator = getenv("CHECK_EMULATOR");
         char *plain[] = {(char *)check.program, (char *)argument, NULL};
-        char *emulated[] = {emulator, (char *)check.program, (char *)argument, NULL};
+        char *with_emulator[] = {emulator, (char *)check.program, (char *)argument, NULL};
         if (prepare)
             prepare();
         if (emulator && *emulator)
-            execvp(emulator, emulated);
+            execvp(emulator, with_emulator);
         else
             execv(check.program, plain);
         _exit(127);

@@ -120,11 +120,11 @@ static void calloc_clears_what_was_dirty(void) {
 static void calloc_clears_what_other_sizes_left(void) {
     enum { BLOCKS = 500 };
     static unsigned char *blocks[BLOCKS];
-    uint64_t state = 12345;
+    random_source state = {12345};
     for (int round = 0; round < 60; round++) {
         size_t top = (size_t)1 << (4 + round % 14);
         for (size_t i = 0; i < BLOCKS; i++) {
-            size_t size = 1 + next_random(&state) % top;
+            size_t size = 1 + random_next(&state) % top;
             blocks[i] = calloc(1, size);
             REQUIRE(blocks[i] != NULL);
             if (!all_zero(blocks[i], size))

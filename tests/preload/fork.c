@@ -15,13 +15,13 @@ typedef struct work_state {
         unsigned char *block;
         size_t size;
     } slots[SLOTS];
-    uint64_t random;
+    random_source random;
 } work_state;
 
 static bool work(work_state *state, size_t rounds) {
     for (size_t round = 0; round < rounds; round++) {
-        size_t i = next_random(&state->random) % SLOTS;
-        size_t size = 1 + next_random(&state->random) % (next_random(&state->random) % 50 ? 500 : 70000);
+        size_t i = random_next(&state->random) % SLOTS;
+        size_t size = 1 + random_next(&state->random) % (random_next(&state->random) % 50 ? 500 : 70000);
         if (!pattern_holds(state->slots[i].block, state->slots[i].size, state->slots[i].size, i))
             return false;
         free(state->slots[i].block);
@@ -45,7 +45,7 @@ static void finish(work_state *state) {
 static void *allocate_all_along(void *seed) {
     static work_state states[16];
     work_state *state = &states[(size_t)seed];
-    state->random = (uint64_t)seed + 1;
+    state->random.state = (uint64_t)seed + 1;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
         CHECK(work(state, 50));
     finish(state);
@@ -54,7 +54,7 @@ static void *allocate_all_along(void *seed) {
 
 static void *allocate_a_little(void *unused) {
     static work_state state;
-    state.random = 77;
+    state.random.state = 77;
     if (!work(&state, 200))
         return hide(&check);
     finish(&state);
@@ -90,7 +90,7 @@ static int be_the_child(work_state *state, size_t number) {
 static void *fork_again_and_again(void *seed) {
     static work_state states[16];
     work_state *state = &states[(size_t)seed];
-    state->random = (uint64_t)seed + 100;
+    state->random.state = (uint64_t)seed + 100;
     for (size_t number = 0; number < FORKS / FORKERS; number++) {
         CHECK(work(state, 10));
         pid_t child = fork();
@@ -165,7 +165,7 @@ static void fork_handlers_may_allocate(void) {
 /* Generation after generation, each the child of the one before. */
 static void a_line_of_descendants_goes_on(void) {
     static work_state state;
-    state.random = 5;
+    state.random.state = 5;
     fflush(stdout);
     pid_t first = fork();
     if (first == 0) {

@@ -28,23 +28,23 @@ static uint64_t first_seed;
 
 typedef struct worker {
     block slots[SLOTS];
-    uint64_t random;
+    random_source random;
     size_t operations;
 } worker;
 
 /* Sizes as programs ask for them: small for the most part, with a long tail. */
-static size_t random_size(uint64_t *random) {
-    uint64_t kind = next_random(random) % 1000;
+static size_t draw_size(random_source *random) {
+    uint64_t kind = random_next(random) % 1000;
     size_t top = kind < 700 ? 128 : kind < 900 ? 1024 : kind < 980 ? 16384 : kind < 998 ? 262144 : 6 << 20;
-    return next_random(random) % top;
+    return random_next(random) % top;
 }
 
 static bool holds(const block *one, size_t count) {
     return pattern_holds(one->bytes, one->size, count, one->seed);
 }
 
-static void mark(block *one, uint64_t *random) {
-    one->seed = next_random(random) >> 8;
+static void mark(block *one, random_source *random) {
+    one->seed = random_next(random) >> 8;
     CHECK(((uintptr_t)one->bytes & (one->alignment - 1)) == 0);
     CHECK(malloc_usable_size(one->bytes) >= one->size);
     pattern_write(one->bytes, one->size, one->seed);
@@ -63,17 +63,17 @@ static void give_back(block *one) {
     *one = (block){0};
 }
 
-static void make_plain(block *one, uint64_t *random) {
-    one->size = random_size(random);
+static void make_plain(block *one, random_source *random) {
+    one->size = draw_size(random);
     one->alignment = one->size >= 16 ? 16 : 8;
     one->bytes = malloc(one->size);
     REQUIRE(one->bytes != NULL);
     mark(one, random);
 }
 
-static void make_zeroed(block *one, uint64_t *random) {
-    size_t width = 1 + next_random(random) % 16;
-    size_t count = random_size(random) / width;
+static void make_zeroed(block *one, random_source *random) {
+    size_t width = 1 + random_next(random) % 16;
+    size_t count = draw_size(random) / width;
     one->size = count * width;
     one->alignment = one->size >= 16 ? 16 : 8;
     one->bytes = calloc(count, width);
@@ -87,10 +87,10 @@ static void make_zeroed(block *one, uint64_t *random) {
     mark(one, random);
 }
 
-static void make_aligned(block *one, uint64_t *random) {
-    uint64_t kind = next_random(random);
+static void make_aligned(block *one, random_source *random) {
+    uint64_t kind = random_next(random);
     one->alignment = (size_t)8 << kind % (kind % 64 == 0 ? 18 : 8);
-    one->size = random_size(random);
+    one->size = draw_size(random);
     void *bytes = NULL;
     if (kind >> 20 & 1)
         bytes = aligned_alloc(one->alignment, one->size);
@@ -105,14 +105,14 @@ static void make_aligned(block *one, uint64_t *random) {
     mark(one, random);
 }
 
-static void resize(block *one, uint64_t *random) {
+static void resize(block *one, random_source *random) {
     if (one->bytes == NULL)
         return;
-    size_t size = next_random(random) % 4 ? one->size * (next_random(random) % 300) / 100 : random_size(random);
+    size_t size = random_next(random) % 4 ? one->size * (random_next(random) % 300) / 100 : draw_size(random);
     size = size > (8 << 20) ? 100 : size + 1;
     size_t common = size < one->size ? size : one->size;
     unsigned char *moved =
-        next_random(random) % 2 ? realloc(one->bytes, size) : reallocarray(one->bytes, size, hide_size(1));
+        random_next(random) % 2 ? realloc(one->bytes, size) : reallocarray(one->bytes, size, hide_size(1));
     REQUIRE(moved != NULL);
     one->bytes = moved;
     if (!holds(one, common))
@@ -124,8 +124,8 @@ static void resize(block *one, uint64_t *random) {
 }
 
 /* The block changes places with what lies on a shelf that nobody else is at. */
-static void exchange(block *one, uint64_t *random) {
-    size_t shelf = next_random(random) % SHELVES;
+static void exchange(block *one, random_source *random) {
+    size_t shelf = random_next(random) % SHELVES;
     if (__atomic_exchange_n(&shelves[shelf].taken, 1, __ATOMIC_ACQUIRE))
         return;
     block other = shelves[shelf].block;
@@ -135,8 +135,8 @@ static void exchange(block *one, uint64_t *random) {
 }
 
 static void one_operation(worker *self) {
-    block *one = &self->slots[next_random(&self->random) % SLOTS];
-    uint64_t kind = next_random(&self->random) % 100;
+    block *one = &self->slots[random_next(&self->random) % SLOTS];
+    uint64_t kind = random_next(&self->random) % 100;
     if (kind < 20) {
         resize(one, &self->random);
     } else if (kind < 45) {
@@ -181,7 +181,7 @@ static void run_threads(size_t threads, size_t operations, int generations) {
     for (int generation = 0; generation < generations; generation++) {
         pthread_t ids[THREADS];
         for (size_t i = 0; i < threads; i++) {
-            workers[i].random = (first_seed + i * 1000 + (size_t)generation) * 2 + 1;
+            workers[i].random.state = (first_seed + i * 1000 + (size_t)generation) * 2 + 1;
             workers[i].operations = operations / (size_t)generations;
             REQUIRE(pthread_create(&ids[i], NULL, work, &workers[i]) == 0);
         }
@@ -197,7 +197,7 @@ static void run_threads(size_t threads, size_t operations, int generations) {
 
 static void one_thread_follows_the_model(void) {
     seed_from_environment();
-    workers[0].random = first_seed * 2 + 1;
+    workers[0].random.state = first_seed * 2 + 1;
     workers[0].operations = operations_here();
     work(&workers[0]);
     for (size_t slot = 0; slot < SLOTS; slot++)

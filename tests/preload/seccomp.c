@@ -64,10 +64,10 @@ typedef struct block {
 } block;
 
 /* Mostly small, some of a few pages, now and then large. */
-static size_t random_size(uint64_t *state) {
-    uint64_t kind = next_random(state) % 100;
+static size_t draw_size(random_source *state) {
+    uint64_t kind = random_next(state) % 100;
     size_t top = kind < 80 ? 1000 : kind < 97 ? 60000 : 3 << 20;
-    return 1 + next_random(state) % top;
+    return 1 + random_next(state) % top;
 }
 
 static bool is_zero(const unsigned char *bytes, size_t size) {
@@ -78,8 +78,8 @@ static bool is_zero(const unsigned char *bytes, size_t size) {
 }
 
 /* One new block in the slot, by one of the ways there are; gives what is wrong with it. */
-static int fill_slot(block *slot, size_t seed, uint64_t *state) {
-    size_t size = random_size(state), way = next_random(state) % 4;
+static int fill_slot(block *slot, size_t seed, random_source *state) {
+    size_t size = draw_size(state), way = random_next(state) % 4;
     errno = 0;
     unsigned char *given;
     if (way == 0 && slot->bytes) {
@@ -105,9 +105,9 @@ static int fill_slot(block *slot, size_t seed, uint64_t *state) {
 /* Gives what went wrong first; `denied` counts the slots that stayed empty. */
 static int work(size_t rounds, uint64_t seed, size_t *denied) {
     static _Thread_local block slots[SLOTS];
-    uint64_t state = seed;
+    random_source state = {seed};
     for (size_t round = 0; round < rounds; round++) {
-        size_t i = next_random(&state) % SLOTS;
+        size_t i = random_next(&state) % SLOTS;
         if (!pattern_holds(slots[i].bytes, slots[i].size, slots[i].size, i))
             return BROKEN_CONTENTS;
         int result = fill_slot(&slots[i], i, &state);

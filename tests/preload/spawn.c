@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "again.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
@@ -83,6 +84,59 @@ static void vfork_many(void) {
 
 static void vfork_amid_threads(void) {
     amid_threads(vfork_many);
+}
+
+/* As above: what the child calls has frames of its own below. The block is the parent's to free. */
+__attribute__((noinline)) static pid_t vfork_to_allocate(size_t seed, unsigned char *volatile *kept) {
+    pid_t child = vfork();
+    if (child == 0) {
+        for (size_t i = 0; i < 20; i++)
+            free(malloc(1 + (seed + i) * 37 % (i == 0 ? 300000 : 3000)));
+        *kept = malloc(100);
+        if (*kept)
+            pattern_write(*kept, 100, seed);
+        _exit(0);
+    }
+    return child;
+}
+
+static void vfork_to_allocate_many(void) {
+    static unsigned char *volatile kept[1000];
+    for (size_t i = 0; i < 1000; i++) {
+        wait_for(vfork_to_allocate(i, &kept[i]));
+        free(malloc(1 + i * 31 % 7000));
+        if (i % 10 == 0)
+            malloc_trim(0);
+    }
+    for (size_t i = 0; i < 1000; i++) {
+        REQUIRE(kept[i] != NULL);
+        CHECK(pattern_holds(kept[i], 100, 100, i));
+        free(kept[i]);
+    }
+}
+
+static void *trim_all_along(void *unused) {
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        malloc_trim(0);
+        usleep(50);
+    }
+    return unused;
+}
+
+/* While one of the threads takes the others' caches over, the child's, which are its parent's, with them. */
+static void vfork_to_allocate_beside_takeovers(void) {
+    pthread_t trimmer;
+    REQUIRE(pthread_create(&trimmer, NULL, trim_all_along, NULL) == 0);
+    vfork_to_allocate_many();
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    pthread_join(trimmer, NULL);
+}
+
+static void a_vfork_child_may_allocate_amid_threads(void) {
+    if (emulated())
+        skip("the emulator gives the child memory of its own");
+    else
+        amid_threads(vfork_to_allocate_beside_takeovers);
 }
 
 static void popen_many(void) {
@@ -176,4 +230,5 @@ static void a_raw_clone3_may_allocate(void) {
 }
 
 TESTS(TEST(a_child_in_our_address_space_may_allocate), TEST(a_raw_clone_may_allocate), TEST(a_raw_clone3_may_allocate),
-      TEST(posix_spawn_amid_threads), TEST(vfork_amid_threads), TEST(popen_amid_threads))
+      TEST(posix_spawn_amid_threads), TEST(vfork_amid_threads), TEST(a_vfork_child_may_allocate_amid_threads),
+      TEST(popen_amid_threads))

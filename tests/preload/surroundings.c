@@ -18,13 +18,13 @@ static int ordinary_work(void) {
         unsigned char *block;
         size_t size;
     } kept[KEPT];
-    uint64_t state = 99;
+    random_source state = {99};
     for (size_t round = 0; round < 30000; round++) {
-        size_t slot = next_random(&state) % KEPT;
+        size_t slot = random_next(&state) % KEPT;
         if (!pattern_holds(kept[slot].block, kept[slot].size, kept[slot].size, slot))
             return 1;
         free(kept[slot].block);
-        kept[slot].size = next_random(&state) % ((size_t)1 << (4 + next_random(&state) % 13));
+        kept[slot].size = random_next(&state) % ((size_t)1 << (4 + random_next(&state) % 13));
         kept[slot].block = malloc(kept[slot].size);
         if (kept[slot].block == NULL)
             return 2;

@@ -4,7 +4,7 @@
  * CHECK_SECONDS in the environment makes it longer than its two seconds. Under ThreadSanitizer nothing forks: its
  * runtime does not let a forked child of many threads go on. Start with one_round. */
 #include "check.h"
-#include "span/random.h"
+#include "random.h"
 
 #include <pthread.h>
 #include <ration/ration.h>

@@ -1,0 +1,81 @@
+/* apart.h: what is looked at from outside: what a process of its own says and how it ends; and memory that would stop
+ * this one, were it touched.
+ *
+ * Start with said_by and ends_well: the library starts anew in their processes, where this one has not used it yet. */
+#ifndef RATION_APART_H
+#define RATION_APART_H
+
+#include "check.h"
+
+static inline bool ended_well(pid_t child) {
+    int status = -1;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status == 0;
+}
+
+/* Whether a process that runs the function ends with status 0 within the seconds; returning is that. */
+static inline bool ends_well(void (*function)(void), unsigned seconds) {
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        alarm(seconds);
+        function();
+        _exit(0);
+    }
+    return ended_well(child);
+}
+
+/* What a process that runs the function writes to its descriptor 2, up to the next call; it is checked to end well. */
+static inline const char *said_by(void (*function)(const void *), const void *argument) {
+    static char text[4096];
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        function(argument);
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t length = 0;
+    ssize_t got;
+    while ((got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t)got;
+    text[length] = '\0';
+    close(ends[0]);
+    CHECK(ended_well(child));
+    return text;
+}
+
+/* Asked of the kernel, which answers EFAULT where the program would be stopped. */
+static inline bool can_read(const volatile void *address) {
+    int ends[2];
+    __asm__("" : "+r"(address)); /* the compiler knows better what may be read */
+    REQUIRE(pipe(ends) == 0);
+    bool can = write(ends[1], (const void *)address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
+static inline bool can_write(volatile void *address) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    bool can = write(ends[1], "x", 1) == 1 && read(ends[0], (void *)address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
+/* qemu-user says yes to advice that it does not know. */
+static inline bool guards_can_be_seen(void) {
+    return !emulated();
+}
+
+#endif
