@@ -88,7 +88,7 @@ static inline int rn_heap_push_marked(rn_heap *heap) {
     rn_heap_push(heap);
     return mark;
 }
-static inline void rn_heap_pop_pushed(int *mark) {
+static inline void rn_heap_pop_pushed(const int *mark) {
     rn_heap_pop_to(*mark);
 }
 

@@ -65,8 +65,8 @@ static void count_dirty(size_t pages) {
 
 /* Pages behind a large span's size were not asked for, but may hold old contents. */
 static void count_tail(span *s) {
-    unsigned tail = s->clean ? 0 : (unsigned)(s->granules * PAGES_IN_GRANULE - (s->size + PAGE - 1) / PAGE);
-    __atomic_fetch_add(&heap.tail_bytes, ((size_t)tail - s->tail) * PAGE, __ATOMIC_RELAXED);
+    size_t tail = s->clean ? 0 : (size_t)s->granules * PAGES_IN_GRANULE - (s->size + PAGE - 1) / PAGE;
+    __atomic_fetch_add(&heap.tail_bytes, (tail - s->tail) * PAGE, __ATOMIC_RELAXED);
     s->tail = (uint8_t)tail;
 }
 

@@ -94,11 +94,12 @@ static void allocate_in_last_moments(void) {
 
 static void a_thread_that_allocates_in_its_last_moment_leaves_nothing(void) {
     rn_free(rn_malloc(1)); /* the library's key first, as it mostly is */
-#if defined(__GLIBC__)
+#if defined(__GLIBC__) && !defined(RN_SANITIZE)
     CHECK(ends_well(allocate_in_last_moments, 30));
 #else
     (void)allocate_in_last_moments;
-    printf("skipped: %s: only glibc's keys have an order that serves\n", check.test);
+    printf("skipped: %s: only glibc's keys have an order that serves, and a sanitizer's come after all others\n",
+           check.test);
 #endif
 }
 

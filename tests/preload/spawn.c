@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "again.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
@@ -12,6 +11,9 @@
 extern char **environ;
 
 static bool stop;
+
+/* musl does not declare it. */
+int malloc_trim(size_t unused);
 
 static void *allocate_all_along(void *unused) {
     for (size_t i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++) {
