@@ -34,7 +34,8 @@ static span *new_descriptor(void) {
         __atomic_store_n(&span_tables[table], fresh, __ATOMIC_RELEASE);
     }
     span *result = span_of_id(next_id);
-    result->id = next_id++;
+    result->id = next_id;
+    __atomic_store_n(&next_id, next_id + 1, __ATOMIC_RELAXED);
     return result;
 }
 
@@ -65,5 +66,5 @@ void span_descriptor_give(span *descriptor) {
 }
 
 size_t page_map_bytes(void) {
-    return (size_t)next_id * sizeof(span);
+    return (size_t)__atomic_load_n(&next_id, __ATOMIC_RELAXED) * sizeof(span);
 }

@@ -20,6 +20,11 @@ static struct {
     size_t taken;
 } OWN_LINE tables;
 
+/* Bytes more, or, negative, fewer. Limits read the sum without the lock. */
+static void count_taken(size_t bytes) {
+    __atomic_fetch_add(&tables.taken, bytes, __ATOMIC_RELAXED);
+}
+
 static unsigned piece_shift(size_t size) {
     if (size <= (size_t)1 << PIECE_SHIFT_MIN)
         return PIECE_SHIFT_MIN;
@@ -51,7 +56,7 @@ void *table_take(size_t size) {
     else
         result = cut((size_t)1 << shift);
     if (result != NULL)
-        tables.taken += (size_t)1 << shift;
+        count_taken((size_t)1 << shift);
     os_unlock(&tables.lock);
     if (result != NULL)
         result->next = NULL;
@@ -65,7 +70,7 @@ void table_give(void *start, size_t size) {
     os_lock(&tables.lock);
     freed->next = tables.free[shift];
     tables.free[shift] = freed;
-    tables.taken -= (size_t)1 << shift;
+    count_taken(-((size_t)1 << shift));
     os_unlock(&tables.lock);
 }
 
