@@ -103,6 +103,7 @@ RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
  * the thread whose request that is, with no lock of the library's held. It may allocate, where there is room, and free.
  * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for at most 10 ms or so, then
  * its request is denied if there is none.
+ * It must return: not by longjmp, nor by ending its thread.
  * RN_ENOMEM if there is no memory to note it. A release of NULL takes back what was asked for with the same priority and
  * arg (RN_EINVAL if nothing was), and returns once it is not running. */
 RN_API int rn_heap_on_pressure(rn_heap *heap, int priority, size_t (*release)(void *arg, size_t want),

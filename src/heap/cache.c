@@ -20,7 +20,7 @@ enum {
 static const struct level {
     unsigned places, bytes, least;
 } levels[LEVELS] = {{0, 0, 0},           {15, 16 << 10, 2},   {63, 64 << 10, 4},
-                    {255, 256 << 10, 4}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
+                    {255, 256 << 10, 8}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
 
 static void *no_places[1] OWN_LINE;
 

@@ -188,11 +188,8 @@ void *hardened_take(rn_heap *heap, unsigned class_index, size_t size) {
 /* --- giving small blocks -------------------------------------------------------------------------------------- */
 
 size_t hardened_size(const span *s, const void *block) {
-    if (s->state == SPAN_LARGE) {
-        if ((uintptr_t)block != s->start + s->front)
-            misuse_block(block, SPAN_BLOCK_INTERIOR);
-        return s->asked;
-    }
+    if (s->state == SPAN_LARGE)
+        return hardened_large_size(s, block);
     int content = read_seal(s, block);
     if (content < 0)
         misuse(block, "the bytes behind the block were overwritten");

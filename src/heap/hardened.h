@@ -27,6 +27,7 @@ void hardened_lock(void);
 void hardened_unlock(void);
 /* What was asked for. */
 size_t hardened_size(const span *, const void *block);
+size_t hardened_large_size(const span *, const void *block);
 
 /* What a thread has in quarantine goes back to its stores; or, for a heap about to be destroyed, is forgotten. */
 void hardened_drain(thread *);

@@ -218,6 +218,14 @@ void hardened_unlock(void) {
     os_unlock(&large.lock);
 }
 
+size_t hardened_large_size(const span *s, const void *block) {
+    if (s->asked == WAITING)
+        misuse(block, "use of a block after it was freed");
+    if (block != block_of(s))
+        misuse_block(block, SPAN_BLOCK_INTERIOR);
+    return s->asked;
+}
+
 void hardened_release(span *s) {
     if (os_unguard((void *)s->start, extent(s)))
         page_heap_give(s, span_used_pages(s));
@@ -228,7 +236,8 @@ void hardened_give_large(span *s, void *block) {
     check_large(s, block);
     s->asked = WAITING;
     large_detach(s);
-    heap_uncharge(s->heap, s->size);
+    rn_heap *heap = s->heap;
+    size_t bytes = s->size;
     bool trapped = trap(s), kept = trapped || s->size <= PARKED_LARGEST;
     if (kept && !trapped)
         fill_ends(s);
@@ -237,4 +246,5 @@ void hardened_give_large(span *s, void *block) {
     os_unlock(&large.lock);
     if (!kept)
         hardened_release(s);
+    heap_uncharge(heap, bytes);
 }

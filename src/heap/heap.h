@@ -48,7 +48,7 @@ struct rn_heap {
     size_t limit;
     size_t denied;
     size_t large_bytes, large_blocks;
-    struct pressure_callback *callbacks; /* lowest priority first; under the tree's lock */
+    struct pressure_callback *callbacks; /* in no order; under the tree's lock */
 
     os_mutex spans_lock;
     span *spans; /* all of this heap's, linked by older and newer */
@@ -81,6 +81,7 @@ void heap_tree_unlock(void);
  * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
  * held. */
 bool pressure_relieve(rn_heap *, size_t bytes, unsigned *stages);
+/* Returns once none of the heap's is being called, but by this thread. */
 void pressure_forget_callbacks(rn_heap *);
 void pressure_after_fork_in_child(void);
 

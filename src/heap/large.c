@@ -35,12 +35,13 @@ void large_detach(span *s) {
     count_large(s->heap, -s->size, (size_t)-1);
 }
 
-static void give_span(span *s) {
+/* empty: its pages were moved away. */
+static void give_span(span *s, bool empty) {
     rn_heap *heap = s->heap;
     size_t bytes = s->size;
     large_detach(s);
     bool renewed = s->moved && os_renew((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
-    page_heap_give(s, renewed ? (span_pages){0} : span_used_pages(s));
+    page_heap_give(s, renewed || empty ? (span_pages){0} : span_used_pages(s));
     heap_uncharge(heap, bytes);
 }
 
@@ -62,7 +63,7 @@ void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean) {
 void large_give(span *s, void *block) {
     if ((uintptr_t)block != s->start)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
-    give_span(s);
+    give_span(s, false);
 }
 
 /* Pages behind the block in its last granule are nobody's: neither charged nor, from here on, resident. */
@@ -98,11 +99,10 @@ static void *move(span *s, size_t bytes) {
     if (target == NULL)
         return NULL;
     void *to = (void *)target->start;
-    if (old >= MOVE_PAGES_MIN && os_move((void *)s->start, to, old))
-        target->moved = 1;
-    else
+    target->moved = old >= MOVE_PAGES_MIN && os_move((void *)s->start, to, old);
+    if (!target->moved)
         memcpy(to, (void *)s->start, old);
-    give_span(s);
+    give_span(s, target->moved && s->tail == 0);
     return to;
 }
 

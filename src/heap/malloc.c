@@ -78,6 +78,11 @@ static void *take_any(rn_heap *heap, size_t size, size_t align, bool *clean) {
     return hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
 }
 
+/* What a request may be charged at most: hardened, a large block lies between guards. */
+static size_t most_charged(size_t size, size_t align) {
+    return hardened ? size + (align > os.page_size ? align : os.page_size) + 2 * os.page_size : size;
+}
+
 /* The whole way in. clean says whether the block reads as zero. */
 static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
@@ -86,7 +91,8 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
     this_thread.inside++;
     if (LIKELY(size <= PTRDIFF_MAX)) {
         block = take_any(heap, size, align, clean);
-        for (unsigned stages = 0; UNLIKELY(block == NULL) && pressure_relieve(heap, size, &stages);)
+        for (unsigned stages = 0;
+             UNLIKELY(block == NULL) && pressure_relieve(heap, most_charged(size, align), &stages);)
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
@@ -185,8 +191,9 @@ static COLD void *aligned_slow(size_t align, size_t size) {
 void *rn_aligned_alloc(size_t align, size_t size) {
     if (LIKELY(align != 0 && (align & (align - 1)) == 0 && !hardened)) {
         unsigned class_index = aligned_class(align, size);
-        if (LIKELY(class_index < SIZE_CLASSES_COUNT))
-            return take_cached(size_classes[class_index].size, class_index);
+        void *block = LIKELY(class_index < SIZE_CLASSES_COUNT) ? section_pop(class_index) : NULL;
+        if (LIKELY(block != NULL))
+            return block;
     }
     return aligned_slow(align, size);
 }

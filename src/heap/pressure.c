@@ -15,7 +15,8 @@ typedef struct pressure_callback {
     const local *running_on; /* the thread that is calling it */
     uint64_t round;          /* the last in which it was called */
     int priority;
-    bool removed; /* while it was running */
+    bool removed;  /* while it was running */
+    bool detached; /* its heap has gone meanwhile */
 } pressure_callback;
 
 /* What was asked of pressure, and which heap has no room for it; none where the system refused. */
@@ -59,7 +60,7 @@ static uint64_t rounds;
 
 static pressure_callback *next_callback(const rn_heap *heap, pressure_callback *best) {
     for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
-        if (c->round != rounds && (best == NULL || c->priority < best->priority))
+        if (c->round != rounds && !c->removed && (best == NULL || c->priority < best->priority))
             best = c;
     for (const rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
         best = next_callback(child, best);
@@ -92,7 +93,7 @@ static bool unlink_callback(rn_heap *heap, const pressure_callback *gone) {
 static void end_callback(pressure_callback *c) {
     heap_lock_tree();
     c->running_on = NULL;
-    bool removed = c->removed && unlink_callback(&root_heap, c);
+    bool removed = c->detached || (c->removed && unlink_callback(&root_heap, c));
     heap_unlock_tree();
     if (removed)
         table_give(c, sizeof *c);
@@ -134,9 +135,26 @@ static size_t release_by_callbacks(const shortage *s) {
     return released;
 }
 
+/* What another thread was calling when this one forked, nobody is calling in the child. */
+static void forget_runs(rn_heap *heap) {
+    for (pressure_callback **link = &heap->callbacks, *c; (c = *link) != NULL;) {
+        if (c->running_on != &this_thread)
+            c->running_on = NULL;
+        if (c->removed && c->running_on == NULL) {
+            *link = c->next;
+            table_give(c, sizeof *c);
+        } else {
+            link = &c->next;
+        }
+    }
+    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
+        forget_runs(child);
+}
+
 void pressure_after_fork_in_child(void) {
     if (caller != &this_thread)
         caller = NULL;
+    forget_runs(&root_heap);
 }
 
 /* --- the list ------------------------------------------------------------------------------------------------- */
@@ -154,7 +172,7 @@ static bool is_conceivable(const shortage *s) {
 bool pressure_relieve(rn_heap *heap, size_t bytes, unsigned *stages) {
     if (this_thread.relieving || *stages == MEASURES)
         return false;
-    shortage s = {.bytes = bytes + os.page_size}; /* small blocks are made a page at a time */
+    shortage s = {.bytes = bytes == 0 ? 0 : bytes + os.page_size}; /* small blocks are made a page at a time */
     s.heap = heap_without_room(heap, s.bytes);
     s.by_limit = s.heap != NULL;
     if (!s.by_limit)
@@ -224,10 +242,26 @@ int rn_heap_on_pressure(rn_heap *heap, int priority, release_function *release, 
     return release == NULL ? remove_callback(heap, &wanted) : add_callback(heap, &wanted);
 }
 
-void pressure_forget_callbacks(rn_heap *heap) {
-    for (pressure_callback *c = heap->callbacks, *next; c != NULL; c = next) {
-        next = c->next;
-        table_give(c, sizeof *c);
+/* Takes the first callback of a heap's off its list. False if another thread is calling it, for now. */
+static bool forget_first(rn_heap *heap) {
+    heap_lock_tree();
+    pressure_callback *c = heap->callbacks;
+    const local *running_on = c == NULL ? NULL : c->running_on;
+    bool gone = c != NULL && (running_on == NULL || running_on == &this_thread);
+    if (gone) {
+        heap->callbacks = c->next;
+        c->detached = true;
+    } else if (c != NULL) {
+        c->removed = true;
     }
-    heap->callbacks = NULL;
+    heap_unlock_tree();
+    if (gone && running_on == NULL)
+        table_give(c, sizeof *c);
+    return gone || c == NULL;
+}
+
+void pressure_forget_callbacks(rn_heap *heap) {
+    while (heap->callbacks != NULL)
+        if (!forget_first(heap))
+            os_pause(WAIT_US);
 }

@@ -51,6 +51,7 @@ static void thread_ended(void) {
     thread *t = this_thread.thread;
     if (t == NULL)
         return;
+    thread_drain_own(); /* while the thread can still be found by who destroys a heap */
     local_begin();
     this_thread.ended = 1;
     set_cache(&this_thread, &empty_cache);
@@ -163,6 +164,7 @@ void thread_before_vfork(void) {
 }
 
 void thread_after_vfork(void) {
+    local_end(); /* the child may have been killed inside a slow path */
     lent_to--;
 }
 

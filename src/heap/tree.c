@@ -195,20 +195,21 @@ void rn_heap_destroy(rn_heap *heap) {
         misuse(heap, "rn_heap_destroy of the root");
     while (heap->first_child != NULL)
         rn_heap_destroy(heap->first_child);
+    pressure_forget_callbacks(heap);
     disown(heap); /* first, so that nobody meets it on the way through the tree while it goes */
     threads_drop_heap(heap);
     forget_live(heap);
     store_forget_committed(heap);
     for (span *s = heap->spans, *next; s != NULL; s = next) {
         next = s->older;
-        heap_uncharge(heap, span_committed(s));
+        size_t committed = span_committed(s);
         if (s->hardened && s->state == SPAN_LARGE)
             hardened_release(s);
         else
             page_heap_give(s, span_used_pages(s));
+        heap_uncharge(heap, committed);
     }
     free_id(heap);
-    pressure_forget_callbacks(heap);
     table_give(heap, sizeof *heap);
 }
 

@@ -67,7 +67,7 @@ static void count_dirty(size_t pages) {
 static void count_tail(span *s) {
     size_t tail = s->clean ? 0 : (size_t)s->granules * PAGES_IN_GRANULE - (s->size + PAGE - 1) / PAGE;
     __atomic_fetch_add(&heap.tail_bytes, (tail - s->tail) * PAGE, __ATOMIC_RELAXED);
-    s->tail = (uint8_t)tail;
+    s->tail = (uint32_t)tail;
 }
 
 static void forget_tail(span *s) {
@@ -558,7 +558,8 @@ span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, 
         found->size = size;
         found->clean = found->dirty_pages == 0;
         found->next = found->prev = found->older = found->newer = NULL;
-        found->hardened = found->moved = found->tail = 0;
+        found->hardened = found->moved = 0;
+        found->tail = 0;
         found->turn = ++heap.turns;
         if (state == SPAN_SMALL)
             start_blocks(found, (uint8_t)tag);
@@ -655,7 +656,8 @@ void page_heap_shrink(span *used, size_t size) {
         rest->start = used->start + granules * GRANULE;
         rest->granules = (uint32_t)(used->granules - granules);
         used->granules = (uint32_t)granules;
-        mark_free(rest, (span_pages){.end = old_pages - granules * PAGES_IN_GRANULE});
+        size_t kept = granules * PAGES_IN_GRANULE;
+        mark_free(rest, (span_pages){.end = old_pages > kept ? old_pages - kept : 0});
         count_dirty(rest->dirty_pages);
         merge_free(rest);
         purge_excess();

@@ -47,6 +47,7 @@ typedef struct span {
     uint32_t granules;
     uint32_t dirty_pages; /* free: pages that hold old contents */
     uint32_t turn;        /* tells this use of the granules from the last */
+    uint32_t tail;        /* large: pages behind size that may be dirty */
     uint16_t capacity;    /* small: blocks there is room for */
     uint8_t state;
     uint8_t class_index;
@@ -54,7 +55,6 @@ typedef struct span {
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
     uint8_t moved;    /* large: pages of another span were moved in */
-    uint8_t tail;     /* large: pages behind size in its last granule that may be dirty */
     size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
     size_t front;
 } OWN_LINE span;

@@ -191,9 +191,22 @@ static void a_child_forked_while_large_blocks_are_freed_goes_on(void) {
     CHECK(ends_well(fork_while_large_blocks_are_freed, 20));
 }
 
-TESTS(TEST(a_double_free_is_seen_at_once), TEST(an_address_inside_a_block_is_seen_at_once),
-      TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed), TEST(a_write_after_free_is_seen_on_reuse),
-      TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_freed_block_has_no_size),
-      TEST(a_large_block_lies_between_guards), TEST(a_block_may_be_used_to_its_last_byte),
-      TEST(aligned_blocks_are_aligned), TEST(calloc_gives_zeros), TEST(memory_of_a_destroyed_heap_can_be_used_again),
-      TEST(a_child_forked_while_large_blocks_are_freed_goes_on))
+static void zeroed_blocks_of_whole_pages_are_zero_to_their_end(void) {
+    for (size_t size = 17 * os.page_size; size < 64 * os.page_size; size += os.page_size)
+        for (int again = 0; again < 3; again++) {
+            unsigned char *block = rn_calloc(1, size);
+            REQUIRE(block != NULL);
+            for (size_t i = 0; i < size; i++)
+                if (block[i] != 0)
+                    check_fail(__FILE__, __LINE__, "byte %zu of %zu is %d", i, size, block[i]);
+            memset(block, 1, size);
+            rn_free(block);
+        }
+}
+
+TESTS(TEST(zeroed_blocks_of_whole_pages_are_zero_to_their_end), TEST(a_double_free_is_seen_at_once),
+      TEST(an_address_inside_a_block_is_seen_at_once), TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed),
+      TEST(a_write_after_free_is_seen_on_reuse), TEST(a_large_block_freed_twice_is_seen_at_once),
+      TEST(a_freed_block_has_no_size), TEST(a_large_block_lies_between_guards),
+      TEST(a_block_may_be_used_to_its_last_byte), TEST(aligned_blocks_are_aligned), TEST(calloc_gives_zeros),
+      TEST(memory_of_a_destroyed_heap_can_be_used_again), TEST(a_child_forked_while_large_blocks_are_freed_goes_on))

@@ -270,6 +270,24 @@ static void a_callback_may_take_itself_back(void) {
     rn_heap_destroy(held.heap);
 }
 
+static size_t destroy_its_heap(void *child, size_t want) {
+    (void)want;
+    held.calls++;
+    rn_heap_destroy(child);
+    return MIB;
+}
+
+static void a_callback_may_destroy_its_own_heap(void) {
+    hold(8 * MIB);
+    thin(&held.blocks, 0);
+    rn_heap *child = made(held.heap, "cache", 0);
+    CHECK(rn_heap_malloc(child, 4 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(child, 0, destroy_its_heap, child));
+    CHECK(rn_heap_malloc(held.heap, 6 * MIB) != NULL);
+    CHECK_EQ(1, held.calls);
+    rn_heap_destroy(held.heap);
+}
+
 static size_t ask_for_more(void *unused, size_t want) {
     CHECK(want >= MIB);
     (void)unused;
@@ -314,4 +332,5 @@ TESTS(TEST(nearly_all_of_a_limit_can_be_filled_in_any_size_after_any), TEST(idle
       TEST(realloc_is_denied_with_the_block_as_it_was), TEST(a_limit_may_be_raised_and_lowered),
       TEST(the_roots_limit_bounds_what_is_nobodys_too), TEST(callbacks_run_in_order_and_no_more_than_needed),
       TEST(callbacks_run_only_when_nothing_else_helps), TEST(a_callback_may_take_itself_back),
-      TEST(a_callback_is_not_called_by_what_it_asks_for), TEST(threads_at_the_limit_do_not_call_at_once))
+      TEST(a_callback_may_destroy_its_own_heap), TEST(a_callback_is_not_called_by_what_it_asks_for),
+      TEST(threads_at_the_limit_do_not_call_at_once))
