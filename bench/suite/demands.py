@@ -28,7 +28,7 @@ def mean_at_most(results, subject, what, measure, limit, peers, keep=lambda row:
     """Against the best peer's mean: the one to which the subject's ratio is highest."""
     ratios = {peer: results.mean_ratio(measure, subject, peer, keep) for peer in peers}
     ratios = {peer: ratio for peer, ratio in ratios.items() if ratio}
-    target = f"<= {limit:.2f} of {'the best peer' if len(peers) > 1 else peers[0]}"
+    target = f"<= {limit:.2f} of {peers[0] if len(peers) == 1 else 'the best peer'}"
     if not ratios:
         return unmeasured(what, target)
     best = max(ratios, key=lambda peer: ratios[peer].value)
