@@ -11,8 +11,8 @@ enum {
     LEVELS = 6,
     SHARE_MIN = 1 << 20,
     SHARE_PART = 16,
-    PATIENCE =
-        8, /* misses and overflows until a large array is made larger: to ask each time costs as much as a few blocks */
+    /* Misses and overflows until a large array is made larger: to ask each time costs as much as a few blocks. */
+    PATIENCE = 8,
 };
 
 /* The sizes of arrays: places, which with the NULL below the bottom fill a power of two; how many bytes the blocks in

@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-    MOVE_PAGES_MIN =
-        1 << 20, /* below this, copying is cheaper than moving page tables now and faulting pages in later */
+    /* Below this, copying is cheaper than moving page tables now and faulting pages in later. */
+    MOVE_PAGES_MIN = 1 << 20,
 };
 
 static size_t whole_pages(size_t size) {

@@ -12,11 +12,8 @@ typedef struct pressure_callback {
     struct pressure_callback *next;
     release_function *release;
     void *arg;
-    const local *running_on; /* the thread that is calling it */
-    uint64_t round;          /* the last in which it was called */
+    uint64_t round; /* the last in which it was called */
     int priority;
-    bool removed;  /* while it was running */
-    bool detached; /* its heap has gone meanwhile */
 } pressure_callback;
 
 /* What was asked of pressure, and which heap has no room for it; none where the system refused. */
@@ -58,9 +55,13 @@ static size_t release_caches(const shortage *s) {
 static const local *caller;
 static uint64_t rounds;
 
+/* The one that it is in, and whether that was taken off its list meanwhile; under the tree's lock. */
+static const pressure_callback *running;
+static bool running_was_removed;
+
 static pressure_callback *next_callback(const rn_heap *heap, pressure_callback *best) {
     for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
-        if (c->round != rounds && !c->removed && (best == NULL || c->priority < best->priority))
+        if (c->round != rounds && (best == NULL || c->priority < best->priority))
             best = c;
     for (const rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
         best = next_callback(child, best);
@@ -70,30 +71,18 @@ static pressure_callback *next_callback(const rn_heap *heap, pressure_callback *
 static pressure_callback *begin_callback(const rn_heap *heap) {
     heap_lock_tree();
     pressure_callback *c = next_callback(heap, NULL);
-    if (c != NULL) {
+    if (c != NULL)
         c->round = rounds;
-        c->running_on = &this_thread;
-    }
+    running = c;
+    running_was_removed = false;
     heap_unlock_tree();
     return c;
 }
 
-static bool unlink_callback(rn_heap *heap, const pressure_callback *gone) {
-    for (pressure_callback **link = &heap->callbacks; *link != NULL; link = &(*link)->next)
-        if (*link == gone) {
-            *link = gone->next;
-            return true;
-        }
-    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        if (unlink_callback(child, gone))
-            return true;
-    return false;
-}
-
 static void end_callback(pressure_callback *c) {
     heap_lock_tree();
-    c->running_on = NULL;
-    bool removed = c->detached || (c->removed && unlink_callback(&root_heap, c));
+    bool removed = running_was_removed;
+    running = NULL;
     heap_unlock_tree();
     if (removed)
         table_give(c, sizeof *c);
@@ -136,25 +125,11 @@ static size_t release_by_callbacks(const shortage *s) {
 }
 
 /* What another thread was calling when this one forked, nobody is calling in the child. */
-static void forget_runs(rn_heap *heap) {
-    for (pressure_callback **link = &heap->callbacks, *c; (c = *link) != NULL;) {
-        if (c->running_on != &this_thread)
-            c->running_on = NULL;
-        if (c->removed && c->running_on == NULL) {
-            *link = c->next;
-            table_give(c, sizeof *c);
-        } else {
-            link = &c->next;
-        }
-    }
-    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        forget_runs(child);
-}
-
 void pressure_after_fork_in_child(void) {
-    if (caller != &this_thread)
-        caller = NULL;
-    forget_runs(&root_heap);
+    if (caller == &this_thread)
+        return;
+    caller = NULL;
+    running = NULL;
 }
 
 /* --- the list ------------------------------------------------------------------------------------------------- */
@@ -195,44 +170,45 @@ static int add_callback(rn_heap *heap, const pressure_callback *wanted) {
         return RN_ENOMEM;
     *c = *wanted;
     heap_lock_tree();
+    c->round = rounds; /* not in the one that may be under way */
     c->next = heap->callbacks;
     heap->callbacks = c;
     heap_unlock_tree();
     return 0;
 }
 
-static pressure_callback *find_callback(const rn_heap *heap, const pressure_callback *like) {
-    pressure_callback *c = heap->callbacks;
-    while (c != NULL && (c->priority != like->priority || c->arg != like->arg || c->removed))
-        c = c->next;
-    return c;
+static bool is_running(const pressure_callback *c) {
+    heap_lock_tree();
+    bool is = running == c;
+    heap_unlock_tree();
+    return is;
 }
 
-static bool is_listed(const rn_heap *heap, const pressure_callback *wanted) {
-    heap_lock_tree();
-    const pressure_callback *c = heap->callbacks;
-    while (c != NULL && (c != wanted || !c->removed))
-        c = c->next;
+/* Takes the callback behind link off its list; the tree's lock is held, and released. Returns once it is not running, but
+ * by this thread: then it is freed when it returns. */
+static void remove_and_unlock(pressure_callback **link) {
+    pressure_callback *c = *link;
+    *link = c->next;
+    bool runs = running == c;
+    running_was_removed |= runs;
     heap_unlock_tree();
-    return c != NULL;
+    if (!runs)
+        table_give(c, sizeof *c);
+    else if (__atomic_load_n(&caller, __ATOMIC_RELAXED) != &this_thread)
+        while (is_running(c))
+            os_pause(WAIT_US);
 }
 
 static int remove_callback(rn_heap *heap, const pressure_callback *like) {
     heap_lock_tree();
-    pressure_callback *c = find_callback(heap, like);
-    const local *running_on = c == NULL ? NULL : c->running_on;
-    if (running_on != NULL)
-        c->removed = true; /* it goes when it returns */
-    else if (c != NULL)
-        unlink_callback(heap, c);
-    heap_unlock_tree();
-    if (c == NULL)
+    pressure_callback **link = &heap->callbacks;
+    while (*link != NULL && ((*link)->priority != like->priority || (*link)->arg != like->arg))
+        link = &(*link)->next;
+    if (*link == NULL) {
+        heap_unlock_tree();
         return RN_EINVAL;
-    if (running_on == NULL)
-        table_give(c, sizeof *c);
-    else if (running_on != &this_thread)
-        while (is_listed(heap, c))
-            os_pause(WAIT_US);
+    }
+    remove_and_unlock(link);
     return 0;
 }
 
@@ -242,26 +218,12 @@ int rn_heap_on_pressure(rn_heap *heap, int priority, release_function *release, 
     return release == NULL ? remove_callback(heap, &wanted) : add_callback(heap, &wanted);
 }
 
-/* Takes the first callback of a heap's off its list. False if another thread is calling it, for now. */
-static bool forget_first(rn_heap *heap) {
-    heap_lock_tree();
-    pressure_callback *c = heap->callbacks;
-    const local *running_on = c == NULL ? NULL : c->running_on;
-    bool gone = c != NULL && (running_on == NULL || running_on == &this_thread);
-    if (gone) {
-        heap->callbacks = c->next;
-        c->detached = true;
-    } else if (c != NULL) {
-        c->removed = true;
+void pressure_forget_callbacks(rn_heap *heap) {
+    for (;;) {
+        heap_lock_tree();
+        if (heap->callbacks == NULL)
+            break;
+        remove_and_unlock(&heap->callbacks);
     }
     heap_unlock_tree();
-    if (gone && running_on == NULL)
-        table_give(c, sizeof *c);
-    return gone || c == NULL;
-}
-
-void pressure_forget_callbacks(rn_heap *heap) {
-    while (heap->callbacks != NULL)
-        if (!forget_first(heap))
-            os_pause(WAIT_US);
 }

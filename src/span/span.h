@@ -67,8 +67,8 @@ enum { SPAN_UNLISTED = 0xff };
  * entry and no look-up has a branch. */
 
 typedef struct page_entry {
-    uint32_t
-        tag; /* heap id << 8 | class; for a free granule purged pages << 12 | dirty ones << 8 | TAG_FREE; 0: nobody's */
+    /* Heap id << 8 | class; of a free granule purged pages << 12 | dirty ones << 8 | TAG_FREE; 0: nobody's. */
+    uint32_t tag;
     uint32_t span;
 } __attribute__((aligned(8))) page_entry;
 
