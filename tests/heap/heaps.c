@@ -1,21 +1,8 @@
 /* heaps.c: heaps as accounts: making, pushing, reading, limiting and destroying them. */
-#include "check.h"
+#include "accounts.h"
 #include "span/span.h"
 
 #include <pthread.h>
-#include <ration/ration.h>
-
-static rn_heap *made(rn_heap *parent, const char *name, size_t limit) {
-    rn_heap *heap = rn_heap_new(parent, name, limit);
-    REQUIRE(heap != NULL);
-    return heap;
-}
-
-static rn_stats stats_of(const rn_heap *heap) {
-    rn_stats stats;
-    rn_heap_stats(heap, &stats);
-    return stats;
-}
 
 static void *got(rn_heap *heap, size_t size) {
     void *block = rn_heap_malloc(heap, size);

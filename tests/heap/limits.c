@@ -1,29 +1,16 @@
 /* limits.c: what happens at a heap's limit: it is never passed, and nothing is denied that could be had.
  *
  * Blocks are chained through their first words, so that a test needs no table of them. Start with fill. */
-#include "check.h"
+#include "accounts.h"
 #include "span/span.h"
 
 #include <pthread.h>
-#include <ration/ration.h>
 
 enum { MIB = 1 << 20 };
 
 typedef struct chain {
     struct chain *next;
 } chain;
-
-static rn_heap *made(rn_heap *parent, const char *name, size_t limit) {
-    rn_heap *heap = rn_heap_new(parent, name, limit);
-    REQUIRE(heap != NULL);
-    return heap;
-}
-
-static rn_stats stats_of(const rn_heap *heap) {
-    rn_stats stats;
-    rn_heap_stats(heap, &stats);
-    return stats;
-}
 
 /* Takes blocks until one is denied. Gives how many bytes they are. */
 static size_t fill(rn_heap *heap, size_t size, chain **blocks) {
