@@ -71,7 +71,7 @@ void configure(char **environment) {
 static void write_statistics(void) {
     char text[LINE_BYTES];
     rn_stats stats;
-    rn_heap_stats(&root_heap, &stats);
+    heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
     int length =
         snprintf(text, sizeof text, "used %zu\npeak %zu\nlive %zu\nobjects %zu\ndenied %zu\nfree %zu\nreturned %zu\n",

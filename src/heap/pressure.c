@@ -3,6 +3,7 @@
  *
  * It runs on the thread whose request was refused, with no lock held. Start with pressure_relieve. */
 #include "hardened.h"
+#include "mapped.h"
 
 enum { WAIT_TRIES = 100, WAIT_US = 100 };
 
@@ -19,7 +20,7 @@ typedef struct pressure_callback {
 /* What was asked of pressure, and which heap has no room for it; none where the system refused. */
 typedef struct shortage {
     size_t bytes;
-    rn_heap *heap;
+    struct heap *heap;
     bool by_limit;
 } shortage;
 
@@ -29,24 +30,39 @@ static size_t given_back(void) {
     return page_heap_read().purged + store_purged_bytes();
 }
 
+static size_t used_now(const shortage *s) {
+    return __atomic_load_n(&s->heap->used, __ATOMIC_RELAXED);
+}
+
+static size_t fallen(size_t before, size_t after) {
+    return before > after ? before - after : 0;
+}
+
 static size_t release_pages(const shortage *s) {
-    size_t before = given_back();
+    size_t before = given_back(), used = used_now(s);
     if (hardened)
         hardened_give_parked();
     page_heap_purge(0);
     heap_lock_tree();
     heap_purge_subtree(s->heap);
+    heap_recall_credit(s->heap);
     heap_unlock_tree();
-    return given_back() - before;
+    return given_back() - before + fallen(used, used_now(s));
+}
+
+/* What the program has mapped may count as more than is resident. */
+static size_t examine_mapped(const shortage *s) {
+    return s->heap == &root_heap ? mapped_examine() : 0;
 }
 
 /* Blocks that threads have cached keep their spans from being empty. */
 static size_t release_caches(const shortage *s) {
-    size_t before = __atomic_load_n(&s->heap->used, __ATOMIC_RELAXED);
+    size_t before = used_now(s);
     threads_take_over();
     thread_drain_own();
-    size_t returned = release_pages(s), after = __atomic_load_n(&s->heap->used, __ATOMIC_RELAXED);
-    return returned + (before > after ? before - after : 0);
+    heap_bury_all_retired();
+    size_t returned = release_pages(s);
+    return returned + fallen(before, used_now(s));
 }
 
 /* --- the program's: a list in each heap, changed under the tree's lock ------------------------------------------ */
@@ -59,18 +75,18 @@ static uint64_t rounds;
 static const pressure_callback *running;
 static bool running_was_removed;
 
-static pressure_callback *next_callback(const rn_heap *heap, pressure_callback *best) {
-    for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
-        if (c->round != rounds && (best == NULL || c->priority < best->priority))
-            best = c;
-    for (const rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        best = next_callback(child, best);
+static pressure_callback *next_callback(const struct heap *top) {
+    pressure_callback *best = NULL;
+    for (const struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
+        for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
+            if (c->round != rounds && (best == NULL || c->priority < best->priority))
+                best = c;
     return best;
 }
 
-static pressure_callback *begin_callback(const rn_heap *heap) {
+static pressure_callback *begin_callback(const struct heap *heap) {
     heap_lock_tree();
-    pressure_callback *c = next_callback(heap, NULL);
+    pressure_callback *c = next_callback(heap);
     if (c != NULL)
         c->round = rounds;
     running = c;
@@ -134,7 +150,8 @@ void pressure_after_fork_in_child(void) {
 
 /* --- the list ------------------------------------------------------------------------------------------------- */
 
-static size_t (*const measures[])(const shortage *) = {release_pages, release_caches, release_by_callbacks};
+static size_t (*const measures[])(const shortage *) = {release_pages, examine_mapped, release_caches,
+                                                       release_by_callbacks};
 
 enum { MEASURES = sizeof measures / sizeof *measures };
 
@@ -144,7 +161,7 @@ static bool is_conceivable(const shortage *s) {
     return s->bytes <= (s->by_limit ? __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED) : held);
 }
 
-bool pressure_relieve(rn_heap *heap, size_t bytes, unsigned *stages) {
+bool pressure_relieve(struct heap *heap, size_t bytes, unsigned *stages) {
     if (this_thread.relieving || *stages == MEASURES)
         return false;
     shortage s = {.bytes = bytes == 0 ? 0 : bytes + os.page_size}; /* small blocks are made a page at a time */
@@ -164,7 +181,7 @@ bool pressure_relieve(rn_heap *heap, size_t bytes, unsigned *stages) {
 
 /* --- asking for calls ----------------------------------------------------------------------------------------- */
 
-static int add_callback(rn_heap *heap, const pressure_callback *wanted) {
+static int add_callback(struct heap *heap, const pressure_callback *wanted) {
     pressure_callback *c = table_take(sizeof *c);
     if (c == NULL)
         return RN_ENOMEM;
@@ -199,7 +216,7 @@ static void remove_and_unlock(pressure_callback **link) {
             os_pause(WAIT_US);
 }
 
-static int remove_callback(rn_heap *heap, const pressure_callback *like) {
+static int remove_callback(struct heap *heap, const pressure_callback *like) {
     heap_lock_tree();
     pressure_callback **link = &heap->callbacks;
     while (*link != NULL && ((*link)->priority != like->priority || (*link)->arg != like->arg))
@@ -212,13 +229,14 @@ static int remove_callback(rn_heap *heap, const pressure_callback *like) {
     return 0;
 }
 
-int rn_heap_on_pressure(rn_heap *heap, int priority, release_function *release, void *arg) {
+int rn_heap_on_pressure(rn_heap *handle, int priority, release_function *release, void *arg) {
     start_once();
+    struct heap *heap = heap_of(handle);
     const pressure_callback wanted = {.release = release, .arg = arg, .priority = priority};
     return release == NULL ? remove_callback(heap, &wanted) : add_callback(heap, &wanted);
 }
 
-void pressure_forget_callbacks(rn_heap *heap) {
+void pressure_forget_callbacks(struct heap *heap) {
     for (;;) {
         heap_lock_tree();
         if (heap->callbacks == NULL)

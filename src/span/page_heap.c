@@ -540,7 +540,7 @@ static void start_blocks(span *fresh, uint8_t class_index) {
     memset(fresh->free_blocks, 0, sizeof fresh->free_blocks);
 }
 
-span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner) {
+span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct heap *owner) {
     if (size > SIZE_LIMIT || align > SIZE_LIMIT)
         return NULL;
     size_t granules = granules_for(size);
