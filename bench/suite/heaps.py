@@ -27,18 +27,18 @@ class Contender:
 # talloc and APR lie where Debian puts them.
 CONTENDERS = [
     Contender(SUBJECT, "ration"),
-    Contender("ration-named", "ration_named", cases="create-destroy.*|destroy-million|thousands.*"),
+    Contender("ration-named", "ration_named", cases="create-destroy.*|destroy-million.*|thousands.*"),
     Contender("talloc", "talloc", "/usr/include/talloc.h", "libtalloc-dev", ("-ltalloc",)),
     Contender("apr", "apr", "/usr/include/apr-1.0/apr_pools.h", "libapr1-dev",
-              ("-isystem", "/usr/include/apr-1.0", "-lapr-1"), "create-destroy.*|destroy-million|thousands.*"),
-    Contender("malloc", "plain", cases="charge-.*|create-destroy-100|destroy-million|thousands.*"),
+              ("-isystem", "/usr/include/apr-1.0", "-lapr-1"), "create-destroy.*|destroy-million.*|thousands.*"),
+    Contender("malloc", "plain", cases="charge-.*|create-destroy-100|destroy-million.*|thousands.*"),
 ]
 ONLY_RATION = Contender(SUBJECT, "ration_only")
 
 CASES = {  # name: unit
     "charge-1": "ns", "charge-4": "ns", "charge-16": "ns", "create-destroy": "ns", "create-destroy-100": "ns",
-    "destroy-million": "ms", "thousands": "ns a heap", "thousands-mixed": "ns a heap", "thousands-bytes": "bytes a heap",
-    "thousands-mixed-bytes": "bytes a heap",
+    "destroy-million": "ms", "destroy-million-again": "ms", "thousands": "ns a heap", "thousands-mixed": "ns a heap",
+    "thousands-bytes": "bytes a heap", "thousands-mixed-bytes": "bytes a heap",
 }
 CASES_OF_RATION = {"push-pop": "ns", "pushed": "ns", "deny": "ms"}
 UNITS = {"heaps:" + name: unit for name, unit in {**CASES, **CASES_OF_RATION}.items()}
