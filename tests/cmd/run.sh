@@ -310,8 +310,8 @@ use() {
 same "doctor: it names the system" "Ration $version, $(uname -s) $(uname -r), $(uname -m)" "$(sed -n 1p table)"
 same "doctor: it names the library" "library  $library" "$(sed -n 2p table)"
 same "doctor: these are the features, in this order" \
-    "FEATURE,page size,address space,overcommit,huge pages,membarrier,rseq,guard advice,mremap,mapping names,cgroup" \
-    "$(sed '1,4d; s/   *.*//' table | sed 's/^\(address space\|mapping names\) .*/\1/; s/^\(FEATURE\) .*/\1/' | paste -s -d ,)"
+    "FEATURE,page size,address space,overcommit,huge pages,membarrier,rseq,guard advice,mremap,mapping names,cgroup,limit auto" \
+    "$(sed '1,4d; s/   *.*//' table | sed 's/^\(address space\|mapping names\|limit auto\) .*/\1/; s/^\(FEATURE\) .*/\1/' | paste -s -d ,)"
 same "doctor: every row fits a terminal" "" "$(sed 1,4d table | awk 'length($0) > 79')"
 same "doctor: every row says all three things" "" "$(sed 1,4d table | awk 'substr($0, 15, 1) != " " ||
     substr($0, 39, 1) != " " || substr($0, 16, 1) == " " || substr($0, 40, 1) == " " || length($0) < 40')"
