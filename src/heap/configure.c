@@ -3,6 +3,7 @@
  * A value that can't be understood is one line to stderr and otherwise as if it were not there. */
 #include "footprint.h"
 #include "hardened.h"
+#include "shared.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -110,13 +111,20 @@ static void set_on_limit(const char *value) {
         refuse("RATION_ON_LIMIT", value, "deny, wait:500ms, abort or exit:3");
 }
 
+/* Where it can't join, the process has the limit for itself. */
+static void set_run(const char *value) {
+    const char *limit = strchr(value, ' ');
+    if (!shared_join(value) && limit != NULL)
+        root_heap.limit = read_size("RATION_RUN", limit + 1);
+}
+
 static const struct variable {
     const char *name;
     void (*set)(const char *value);
 } variables[] = {
-    {"RATION_HARDEN", set_harden},     {"RATION_LIMIT", set_limit},     {"RATION_NAMES", set_names},
-    {"RATION_ON_LIMIT", set_on_limit}, {"RATION_RESERVE", set_reserve}, {"RATION_SOFT", set_soft_limit},
-    {"RATION_STATS", set_statistics},
+    {"RATION_HARDEN", set_harden},     {"RATION_LIMIT", set_limit},      {"RATION_NAMES", set_names},
+    {"RATION_ON_LIMIT", set_on_limit}, {"RATION_RESERVE", set_reserve},  {"RATION_RUN", set_run},
+    {"RATION_SOFT", set_soft_limit},   {"RATION_STATS", set_statistics},
 };
 
 void configure(char **environment) {
@@ -158,4 +166,5 @@ void finish(void) {
     thread_drain_own();
     if (statistics_file[0] != 0)
         write_statistics();
+    shared_tell();
 }

@@ -5,6 +5,7 @@
 #include "pressure.h"
 #include "footprint.h"
 #include "mapped.h"
+#include "shared.h"
 
 /* What was asked of pressure, and which heap has no room for it; none where the system refused. */
 typedef struct shortage {
@@ -92,11 +93,17 @@ static size_t release_by_callbacks(const shortage *s) {
     return released;
 }
 
+/* --- other processes' ------------------------------------------------------------------------------------------- */
+
+static size_t look_for_the_dead(const shortage *s) {
+    return s->heap == &root_heap ? shared_sweep() : 0;
+}
+
 /* --- waiting -------------------------------------------------------------------------------------------------- */
 
 static size_t look_for_memory(void) {
     const shortage all = {.heap = &root_heap};
-    return release_caches(&all);
+    return release_caches(&all) + shared_sweep();
 }
 
 static size_t wait_for_memory(const shortage *s) {
@@ -107,8 +114,8 @@ static size_t wait_for_memory(const shortage *s) {
 
 /* --- the list ------------------------------------------------------------------------------------------------- */
 
-static size_t (*const measures[])(const shortage *) = {release_pages, examine_mapped, release_caches,
-                                                       release_by_callbacks, wait_for_memory};
+static size_t (*const measures[])(const shortage *) = {release_pages,     examine_mapped,       release_caches,
+                                                       look_for_the_dead, release_by_callbacks, wait_for_memory};
 
 enum { MEASURES = sizeof measures / sizeof *measures, WAITING = MEASURES - 1 };
 

@@ -1,5 +1,6 @@
 /* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
 #include "hardened.h"
+#include "shared.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ static void after_fork_in_child(void) {
         threads_after_fork_in_child();
         callbacks_after_fork_in_child();
         ease_after_fork_in_child();
+        shared_after_fork_in_child();
     }
 }
 
