@@ -102,7 +102,7 @@ static void read_stat(const char *directory, char stat[STAT_SIZE]) {
 
 /* In version 1, a group knows the tightest limit of all those above it, also of those that can't be seen. */
 static void tighten_by_hidden(group_figures *found, const char *directory) {
-    char stat[STAT_SIZE];
+    char stat[STAT_SIZE] = "";
 
     read_stat(directory, stat);
     tighten(found, stat_bytes(stat, "hierarchical_memory_limit", LIMIT_NONE), "hierarchical_memory_limit");
@@ -129,7 +129,7 @@ static bool read_limit(const cgroup *group, const char *directory, bool topmost,
  * memory (tmpfs) count among the anonymous ones, and so stay in. False where it can't be read. */
 static bool read_use(const cgroup *group, const char *directory, group_figures *found) {
     bool first = group->version == 1;
-    char stat[STAT_SIZE];
+    char stat[STAT_SIZE] = "";
     uint64_t usage, files;
 
     if (!read_bytes(directory, first ? "memory.usage_in_bytes" : "memory.current", &usage))
