@@ -215,8 +215,10 @@ typedef struct thread {
     bool revoked;
     bool unsettled; /* could not be stopped for a fork: its caches may be inconsistent in the child */
     struct push pushed[PUSH_DEPTH];
-    void **quarantine; /* hardened */
+    void **quarantine; /* of checked blocks */
     unsigned turns;
+    int until_sampled; /* so many more blocks in its cache before one is checked; */
+    uint8_t sampled;   /* the class, and one, whose next request is checked */
 } thread;
 
 static inline void local_begin(void) {
