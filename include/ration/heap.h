@@ -88,7 +88,7 @@ RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 #define RN_HEAP_PUSHED_AT(heap, line) \
     int rn_heap_pushed_at_##line __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
 
-/* For the macro: gives the mark from before the push, and pops to it. */
+/* For the macro and ration::pushed: gives the mark from before the push, and pops to it. */
 static inline int rn_heap_push_marked(rn_heap *heap) {
     int mark = rn_heap_mark();
     rn_heap_push(heap);
@@ -128,5 +128,22 @@ RN_API size_t rn_heap_trim(rn_heap *heap) RN_NOEXCEPT;
 
 #ifdef __cplusplus
 }
+
+namespace ration {
+
+/* RN_HEAP_PUSHED as an object: the heap is this thread's current one until the object ends, be it by an exception. */
+class pushed {
+    int mark;
+
+  public:
+    explicit pushed(rn_heap *heap) noexcept : mark(rn_heap_push_marked(heap)) {}
+    ~pushed() {
+        rn_heap_pop_to(mark);
+    }
+    pushed(const pushed &) = delete;
+    pushed &operator=(const pushed &) = delete;
+};
+
+} // namespace ration
 #endif
 #endif

@@ -27,6 +27,12 @@ size_t footprint_bytes(void) {
     return __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED) + beside_the_heaps();
 }
 
+size_t footprint_limit(void) {
+    size_t own = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    size_t shared = shared_limited() ? shared_limit() : 0;
+    return own == 0 || (shared != 0 && shared < own) ? shared : own;
+}
+
 void footprint_set_reserve(size_t bytes) {
     reserve_wanted = bytes;
 }

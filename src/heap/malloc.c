@@ -3,7 +3,6 @@
  * The fast paths are sacred: no lock, no call, no count. tests/packaging holds them to their instructions. Everything
  * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
 #include "malloc.h"
-#include "footprint.h"
 #include "sample.h"
 #include "section.h"
 #include "tell_valgrind.h"
@@ -29,9 +28,8 @@ HOT void *rn_malloc(size_t size) {
     return malloc_slow(size);
 }
 
-static void *denied(struct heap *heap) {
-    heap_note_denied(heap);
-    footprint_note_denied();
+static void *denied(struct heap *heap, size_t bytes) {
+    pressure_denied(heap, bytes);
     errno = ENOMEM;
     return NULL;
 }
@@ -106,8 +104,10 @@ static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     tell_taken(block, size, *clean);
-    return LIKELY(block != NULL) ? block : denied(heap);
+    return LIKELY(block != NULL) ? block : denied(heap, size);
 }
 
 COLD void *malloc_slow(size_t size) {
@@ -179,7 +179,7 @@ COLD void free_slow(void *block) {
 void *heap_calloc(struct heap *heap, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
-        return denied(heap);
+        return denied(heap, SIZE_MAX);
     bool clean;
     void *block = take(heap, bytes, 1, &clean);
     return block == NULL || clean ? block : memset(block, 0, bytes);
@@ -270,8 +270,10 @@ static void *resize_large(span *s, size_t size) {
     for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(s->heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     if (resized == NULL)
-        return denied(s->heap);
+        return denied(s->heap, size);
     if (resized == block) {
         tell_resized(block, size);
     } else {

@@ -76,6 +76,8 @@ static bool adopt(struct heap *parent, struct heap *child) {
     bool placed = heap_place(child);
     if (placed) {
         child->next_sibling = parent->first_child;
+        if (child->next_sibling != NULL)
+            child->next_sibling->prev_sibling = child;
         parent->first_child = child;
     }
     os_unlock(&tree_lock);
@@ -83,10 +85,12 @@ static bool adopt(struct heap *parent, struct heap *child) {
 }
 
 static void disown(struct heap *child) {
-    struct heap **link = &child->parent->first_child;
-    while (*link != child)
-        link = &(*link)->next_sibling;
-    *link = child->next_sibling;
+    if (child->next_sibling != NULL)
+        child->next_sibling->prev_sibling = child->prev_sibling;
+    if (child->prev_sibling != NULL)
+        child->prev_sibling->next_sibling = child->next_sibling;
+    else
+        child->parent->first_child = child->next_sibling;
 }
 
 /* A heap's tables are nobody's account, but the root's limit bounds them. */
@@ -142,9 +146,10 @@ static void release_spans(struct heap *heap) {
         if (s->hardened && s->state == SPAN_LARGE)
             hardened_release(s);
         else
-            page_heap_give(s, span_used_pages(s));
+            page_heap_give_unpurged(s, span_used_pages(s));
         heap_uncharge(heap, committed);
     }
+    page_heap_purge_excess();
 }
 
 static void forget_retired(const struct heap *heap) {
@@ -175,7 +180,7 @@ static void free_tables(struct heap *heap) {
 }
 
 static void destroy(struct heap *heap) {
-    pressure_forget_callbacks(heap);
+    callbacks_forget(heap);
     threads_drop_heap(heap);
     release_spans(heap);
     free_tables(heap);
@@ -241,7 +246,7 @@ void rn_heap_retire(rn_heap *handle) {
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap)
         misuse(handle, "rn_heap_retire of the root");
-    pressure_forget_callbacks(heap);
+    callbacks_forget(heap);
     thread_drop_own(heap);
     __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
