@@ -3,6 +3,7 @@
  * A value that can't be understood is one line to stderr and otherwise as if it were not there. */
 #include "footprint.h"
 #include "hardened.h"
+#include "sample.h"
 #include "shared.h"
 
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 enum { LINE_BYTES = 512 };
 
 static char statistics_file[LINE_BYTES];
+static bool sampled = true;
 
 static void refuse(const char *name, const char *value, const char *takes) {
     char line[LINE_BYTES];
@@ -26,7 +28,9 @@ static void refuse(const char *name, const char *value, const char *takes) {
 static void set_harden(const char *value) {
     if (strcmp(value, "1") == 0)
         hardened_start();
-    else if (strcmp(value, "0") != 0)
+    else if (strcmp(value, "0") == 0)
+        sampled = false;
+    else
         refuse("RATION_HARDEN", value, "0 or 1");
 }
 
@@ -127,18 +131,23 @@ static const struct variable {
     {"RATION_SOFT", set_soft_limit},   {"RATION_STATS", set_statistics},
 };
 
-void configure(char **environment) {
-    static bool done;
-    if (done || environment == NULL)
-        return;
-    done = true;
-    if (os.secure)
-        return;
+static void read_variables(char **environment) {
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *value = os_variable(environment, variables[i].name);
         if (value != NULL)
             variables[i].set(value);
     }
+}
+
+void configure(char **environment) {
+    static bool done;
+    if (done || environment == NULL)
+        return;
+    done = true;
+    if (!os.secure)
+        read_variables(environment);
+    if (sampled)
+        sample_start();
 }
 
 /* --- the end -------------------------------------------------------------------------------------------------- */
@@ -160,8 +169,8 @@ void finish(void) {
     /* A signal handler may exit in the middle of anything; what it interrupted is then not fit to be judged. */
     if (this_thread.inside != 0)
         return;
-    if (hardened && threads_alone())
-        hardened_check_all();
+    if ((hardened || sample_is_taken()) && threads_alone())
+        (hardened ? hardened_check_all : sample_check_all)();
     threads_take_over();
     thread_drain_own();
     if (statistics_file[0] != 0)

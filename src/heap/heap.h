@@ -66,8 +66,8 @@ extern struct heap root_heap;
 /* The heap at each place, by the low 16 bits of its id. */
 extern struct heap *heap_places[HEAP_IDS];
 
-/* Says which heap it was, and aborts. */
-_Noreturn void heap_stale(const rn_heap *handle);
+/* The root, which takes its place now; for any other handle, says which heap it was, and aborts. */
+struct heap *heap_unplaced(const rn_heap *handle);
 
 static inline unsigned heap_place_of(const rn_heap *handle) {
     return (uint16_t)((uintptr_t)handle >> 1);
@@ -77,7 +77,7 @@ static inline unsigned heap_place_of(const rn_heap *handle) {
 static inline struct heap *heap_of(const rn_heap *handle) {
     struct heap *heap = __atomic_load_n(&heap_places[heap_place_of(handle)], __ATOMIC_RELAXED);
     if (UNLIKELY(heap == NULL || heap->handle != handle))
-        heap_stale(handle);
+        return heap_unplaced(handle);
     return heap;
 }
 
@@ -234,8 +234,10 @@ typedef struct thread {
     bool revoked;
     bool unsettled; /* could not be stopped for a fork: its caches may be inconsistent in the child */
     struct push pushed[PUSH_DEPTH];
-    void **quarantine; /* hardened */
+    void **quarantine; /* of checked blocks */
     unsigned turns;
+    int until_sampled; /* so many more blocks in its cache before one is checked; */
+    uint8_t sampled;   /* the class, and one, whose next request is checked */
 } thread;
 
 static inline void local_begin(void) {

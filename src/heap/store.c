@@ -3,7 +3,7 @@
  * The fullest span with free blocks serves first, so that the emptier ones can empty; an empty span goes back to the
  * page heap at once. A span whose free blocks lie on pages that are not committed is latent: it is used only when the
  * buckets are empty. Start with store_take and store_give. */
-#include "hardened.h"
+#include "sample.h"
 
 #include <limits.h>
 
@@ -105,7 +105,7 @@ static span *new_span(struct heap *heap, unsigned class_index) {
         committed = 0;
     }
     count_committed(committed);
-    fresh->hardened = hardened;
+    fresh->hardened = hardened || heap == &sampled_heap;
     heap_add_span(heap, fresh);
     return fresh;
 }
