@@ -27,11 +27,13 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- processes ------------------------------------------------------------------------------------------------ */
 
-/* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. */
+/* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. A first thread that has ended leaves
+ * its process to the others, though it looks like that. */
 static uint64_t process_started(pid_t pid) {
     char path[64], text[1024], *after;
     unsigned long long started = 0;
     char state = 0;
+    long threads = 0;
     size_t length;
     FILE *file;
 
@@ -44,10 +46,10 @@ static uint64_t process_started(pid_t pid) {
     text[length] = 0;
     after = strrchr(text, ')'); /* the name may hold anything */
     if (after == NULL ||
-        sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
-               &started) != 2)
+        sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state,
+               &threads, &started) != 3)
         return 0;
-    return state == 'Z' || state == 'X' ? 0 : started;
+    return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : started;
 }
 
 /* Bytes of memory that no other process has, or -1. */

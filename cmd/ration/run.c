@@ -141,6 +141,8 @@ static int set_environment(const run_state *state, const char *library) {
     return failure;
 }
 
+enum { OWN_FILES = 1024 }; /* files inherited beyond this stay open */
+
 /* --- starting ------------------------------------------------------------------------------------------------------- */
 
 /* In the child: becomes the program, or tells why not. */
@@ -197,6 +199,19 @@ static int end_like(int status) {
     return 128 + number;
 }
 
+/* What the program reads and writes ends when the program ends it, not when we do. */
+static void leave_files(void) {
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (nothing < 0)
+        return;
+    (void)dup2(nothing, STDIN_FILENO);
+    (void)dup2(nothing, STDOUT_FILENO);
+    for (int file = STDERR_FILENO + 1; file < OWN_FILES; file++)
+        if (fcntl(file, F_GETFD) == 0) /* ours are closed on exec */
+            (void)close(file);
+}
+
 static int run(run_state *state, const char *path) {
     int error = start_child(state, path), status;
 
@@ -205,6 +220,7 @@ static int run(run_state *state, const char *path) {
                          error == ENOENT ? "its interpreter, or its loader, is missing" : strerror(error));
         return PROGRAM_NOT_EXECUTABLE;
     }
+    leave_files();
     state->offer.program = state->program;
     status = run_supervise(state);
     if (state->shares) {

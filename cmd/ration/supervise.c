@@ -96,10 +96,33 @@ static void forwarded_signals(sigset_t *set) {
         (void)sigdelset(set, kept[i]);
 }
 
-static void forward(const run_state *state, const struct signalfd_siginfo *info) {
-    bool by_kernel = info->ssi_code == SI_KERNEL; /* the terminal's reach the whole group */
+static pid_t parent_of(pid_t pid) {
+    char path[64], text[512], *after;
+    int parent = 0;
+    FILE *file;
 
-    if (info->ssi_signo != SIGCHLD && !by_kernel)
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+    (void)fclose(file);
+    after = strrchr(text, ')'); /* the name may hold anything */
+    return after == NULL || sscanf(after, ") %*c %d", &parent) != 1 ? 0 : parent;
+}
+
+/* Whether the process is the program or comes from it. */
+static bool is_of_ours(pid_t pid) {
+    while (pid > 1 && pid != getpid())
+        pid = parent_of(pid);
+    return pid == getpid();
+}
+
+/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
+static void forward(const run_state *state, const struct signalfd_siginfo *info) {
+    bool by_kernel = info->ssi_code == SI_KERNEL;
+
+    if (info->ssi_signo != SIGCHLD && !by_kernel && !is_of_ours((pid_t)info->ssi_pid))
         (void)kill(state->program, (int)info->ssi_signo);
 }
 

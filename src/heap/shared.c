@@ -25,6 +25,17 @@ enum {
 shared_page *shared;
 
 static shared_slot *mine;
+
+/* Lies in memory that the kernel empties in a forked child, and so tells it that it has no slot of its own yet, whoever forked it
+ * and how: libc's fork handlers are there only where there are threads. */
+static struct own {
+    os_mutex lock;
+    uint32_t has_slot;
+} * own;
+
+/* The footprint when it was last charged: what a forked child begins with. */
+static size_t last_footprint;
+
 static bool pid_is_foreign; /* the command knows this process by another number than itself, or not at all */
 
 static uint64_t read_word(const uint64_t *word) {
@@ -35,18 +46,31 @@ static void write_word(uint64_t *word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
+static COLD void begin_as_child(void);
+
+/* False where this process is not, or no longer, in the run. */
+static inline bool takes_part(void) {
+    if (UNLIKELY(__atomic_load_n(&own->has_slot, __ATOMIC_ACQUIRE) == 0))
+        begin_as_child();
+    return LIKELY(shared != NULL);
+}
+
+static void note_footprint(size_t footprint) {
+    __atomic_store_n(&last_footprint, footprint, __ATOMIC_RELAXED);
+}
+
 /* --- what counts ---------------------------------------------------------------------------------------------- */
 
 /* How much of a footprint is this process's own account. */
 static size_t counted(size_t footprint) {
     if (!mine->forked)
         return footprint;
-    int64_t own = (int64_t)read_word(&mine->own), offset = __atomic_load_n(&mine->offset, __ATOMIC_RELAXED);
+    int64_t its_own = (int64_t)read_word(&mine->own), offset = __atomic_load_n(&mine->offset, __ATOMIC_RELAXED);
     int64_t grown = (int64_t)footprint - offset;
-    if (grown >= own)
+    if (grown >= its_own)
         return (size_t)grown;
-    __atomic_store_n(&mine->offset, (int64_t)footprint - own, __ATOMIC_RELAXED);
-    return (size_t)own;
+    __atomic_store_n(&mine->offset, (int64_t)footprint - its_own, __ATOMIC_RELAXED);
+    return (size_t)its_own;
 }
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
@@ -71,6 +95,8 @@ static uint64_t take(uint64_t bytes, uint64_t limit) {
 }
 
 bool shared_cover(size_t footprint, size_t withheld) {
+    if (!takes_part())
+        return true;
     size_t needed = counted(footprint);
     for (uint64_t taken; (taken = read_word(&mine->taken)) < needed;) {
         uint64_t got = take(needed - taken, shared_limit() - withheld);
@@ -78,10 +104,14 @@ bool shared_cover(size_t footprint, size_t withheld) {
             return false;
         __atomic_fetch_add(&mine->taken, got, __ATOMIC_RELAXED);
     }
+    note_footprint(footprint);
     return true;
 }
 
 void shared_settle(size_t footprint) {
+    if (!takes_part())
+        return;
+    note_footprint(footprint);
     uint64_t needed = counted(footprint), taken = read_word(&mine->taken);
     while (taken > needed + SLACK)
         if (__atomic_compare_exchange_n(&mine->taken, &taken, needed + CHUNK, true, __ATOMIC_RELAXED,
@@ -113,7 +143,7 @@ size_t shared_sweep(void) {
 /* --- figures -------------------------------------------------------------------------------------------------- */
 
 void shared_tell(void) {
-    if (mine == NULL)
+    if (shared == NULL || !takes_part())
         return;
     page_heap_figures pages = page_heap_read();
     size_t used = __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED), footprint = footprint_bytes();
@@ -137,10 +167,12 @@ bool shared_join(const char *how) {
     shared_page *page = os_join_memory(how, strcspn(how, " "), sizeof *page, &welcome, sizeof welcome, JOIN_WAIT_MS);
     if (page == NULL)
         return false;
-    if (page->magic != SHARED_MAGIC || welcome.slot >= SHARED_SLOTS) {
+    own = os_map_emptied_by_fork(sizeof *own);
+    if (page->magic != SHARED_MAGIC || welcome.slot >= SHARED_SLOTS || own == NULL) {
         os_release(page, sizeof *page);
         return false;
     }
+    own->has_slot = 1;
     mine = &page->slots[welcome.slot];
     pid_is_foreign = welcome.pid != os_process_id();
     shared = page;
@@ -169,28 +201,41 @@ static int known_pid(void) {
 }
 
 static void begin_slot(shared_slot *slot) {
-    size_t footprint = footprint_bytes();
+    size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
     *slot = (shared_slot){.state = SHARED_CLAIMED, .forked = 1, .pid = known_pid(), .footprint = footprint};
     slot->offset = (int64_t)footprint;
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
 }
 
 /* One that finds no slot has a limit of its own: what is left now. */
-void shared_after_fork_in_child(void) {
-    if (shared == NULL)
-        return;
-    if (shared->children == SHARED_CHILDREN_NONE) {
-        shared = NULL;
-        mine = NULL;
-        return;
-    }
-    mine = claim_slot();
-    if (mine != NULL) {
-        begin_slot(mine);
-        return;
-    }
+static void begin_without_slot(void) {
     uint64_t limit = shared_limit(), used = read_word(&shared->used);
     shared = NULL;
     if (limit != 0)
         root_heap.limit = footprint_bytes() + (used < limit ? limit - used : 0);
+}
+
+static void begin_sharing(void) {
+    if (shared->children == SHARED_CHILDREN_NONE) {
+        shared = NULL;
+        return;
+    }
+    mine = claim_slot();
+    if (mine != NULL)
+        begin_slot(mine);
+    else
+        begin_without_slot();
+}
+
+static void begin_as_child(void) {
+    os_lock(&own->lock);
+    if (own->has_slot == 0 && shared != NULL)
+        begin_sharing();
+    __atomic_store_n(&own->has_slot, 1, __ATOMIC_RELEASE);
+    os_unlock(&own->lock);
+}
+
+void shared_after_fork_in_child(void) {
+    if (shared != NULL)
+        takes_part();
 }

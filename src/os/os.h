@@ -100,6 +100,9 @@ void *os_join_memory(const char *name, size_t name_length, size_t size, void *we
 void os_wake_shared(uint32_t *word);
 void os_wait_shared(const uint32_t *word, uint32_t seen, unsigned microseconds);
 
+/* As os_map; a forked child finds it zero. NULL where the kernel can't do that. */
+void *os_map_emptied_by_fork(size_t size);
+
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
 int os_process_id(void);
