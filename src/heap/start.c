@@ -1,5 +1,6 @@
 /* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
 #include "hardened.h"
+#include "mapped.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ static void before_fork(void) {
     hardened_lock();
     heap_tree_lock();
     page_heap_lock();
+    mapped_lock();
     os_hold_all(true);
 }
 
@@ -34,6 +36,7 @@ static bool unlock_after_fork(void) {
         return false;
     forking = false;
     os_hold_all(false);
+    mapped_unlock();
     page_heap_unlock();
     heap_tree_unlock();
     hardened_unlock();
@@ -49,6 +52,7 @@ static void after_fork_in_child(void) {
     if (unlock_after_fork()) {
         threads_after_fork_in_child();
         pressure_after_fork_in_child();
+        mapped_after_fork_in_child();
     }
 }
 
