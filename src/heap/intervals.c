@@ -171,16 +171,13 @@ static void absorb(intervals *table, interval *wanted, const interval *other) {
         wanted->end = end;
 }
 
+/* A neighbour that was taken in has left its node: so if there is none, none was. */
 bool intervals_put(intervals *table, interval wanted, size_t *removed) {
     *removed = intervals_remove(table, wanted.start, wanted.end);
-    size_t charge = wanted.charge;
     absorb(table, &wanted, intervals_next(table, wanted.start - 1));
     absorb(table, &wanted, intervals_next(table, wanted.end));
     interval *node = new_node(table, &wanted);
     if (node != NULL)
         insert(table, node);
-    else
-        *removed +=
-            wanted.charge - charge; /* a neighbour's, taken in before; which can't be, since its node is free now */
     return node != NULL;
 }

@@ -122,10 +122,14 @@ bool mapped_thread_begins(void) {
     return reserve(&threads, 1, THREAD_BYTES);
 }
 
-void mapped_thread_ends(void) {
-    is_counted = false;
+void mapped_thread_not_made(void) {
     __atomic_fetch_sub(&threads, 1, __ATOMIC_RELAXED);
     footprint_shrunk();
+}
+
+void mapped_thread_ends(void) {
+    is_counted = false;
+    mapped_thread_not_made();
 }
 
 void mapped_thread_is_counted(void) {

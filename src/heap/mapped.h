@@ -38,11 +38,12 @@ size_t mapped_uncharged(uintptr_t start, size_t size);
 size_t mapped_charge_of(uintptr_t start, size_t size);
 interval_state mapped_state_of(uintptr_t start);
 
-/* A thread more, if the limit has room for it; a thread less. */
+/* A thread is about to be made: false if the limit has no room for it. It was not made after all. This thread is the one; it
+ * ends. */
 bool mapped_thread_begins(void);
-void mapped_thread_ends(void);
-/* This thread is one of those. */
+void mapped_thread_not_made(void);
 void mapped_thread_is_counted(void);
+void mapped_thread_ends(void);
 
 void mapped_lock(void);
 void mapped_unlock(void);
