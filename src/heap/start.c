@@ -1,5 +1,6 @@
 /* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
 #include "hardened.h"
+#include "mapped.h"
 #include "shared.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ static void before_fork(void) {
     hardened_lock();
     heap_tree_lock();
     page_heap_lock();
+    mapped_lock();
     os_hold_all(true);
 }
 
@@ -35,6 +37,7 @@ static bool unlock_after_fork(void) {
         return false;
     forking = false;
     os_hold_all(false);
+    mapped_unlock();
     page_heap_unlock();
     heap_tree_unlock();
     hardened_unlock();
@@ -51,6 +54,7 @@ static void after_fork_in_child(void) {
         threads_after_fork_in_child();
         callbacks_after_fork_in_child();
         ease_after_fork_in_child();
+        mapped_after_fork_in_child();
         shared_after_fork_in_child();
     }
 }

@@ -2,6 +2,7 @@
  *
  * A retired heap stays where it was, nameless, until the last that lies in it is freed. Start with rn_heap_new. */
 #include "hardened.h"
+#include "mapped.h"
 
 #include <errno.h>
 #include <string.h>
@@ -263,6 +264,8 @@ void rn_heap_retire(rn_heap *handle) {
 int rn_heap_set_limit(rn_heap *handle, size_t limit) {
     start_once();
     struct heap *heap = heap_of(handle);
+    if (heap == &root_heap && limit != 0)
+        mapped_measure();
     size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
     for (unsigned stages = 0; !heap_has_room(heap, 0);)
         if (!pressure_relieve(heap, 0, &stages)) {
@@ -306,10 +309,17 @@ void heap_read(const struct heap *heap, rn_stats *stats) {
     os_unlock(&tree_lock);
     size_t used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
     stats->used = used > credit ? used - credit : 0;
+    if (heap == &root_heap) {
+        stats->mapped = mapped_bytes();
+        stats->rest = rest_bytes();
+    }
 }
 
 void rn_heap_stats(const rn_heap *handle, rn_stats *stats) {
-    heap_read(heap_of(handle), stats);
+    const struct heap *heap = heap_of(handle);
+    if (heap == &root_heap)
+        mapped_measure();
+    heap_read(heap, stats);
 }
 
 void heap_purge_subtree(struct heap *top) {

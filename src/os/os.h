@@ -60,6 +60,13 @@ void os_name(void *start, size_t size, const char *name);
 bool os_guard(void *start, size_t size);
 bool os_unguard(void *start, size_t size);
 
+/* The process's own memory that is resident (RssAnon and RssShmem), or 0 where that can't be found out. Costs some 20 us. */
+size_t os_private_bytes(void);
+/* How much of whole pages is resident; at most, where the kernel won't say. False where it may not be asked. */
+bool os_resident_bytes(void *start, size_t size, size_t *bytes);
+/* Whether the two may not be asked any more, for what they need is forbidden. Gives what held before. */
+bool os_forbid_looking(bool forbid);
+
 /* --- threads -------------------------------------------------------------------------------------------------- */
 
 /* A lock of one word that sleeps in the kernel when contended. All zero is unlocked. */

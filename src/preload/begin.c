@@ -2,6 +2,7 @@
  *
  * The constructor runs before all others (-z initfirst), in glibc even before libc has set environ, which is why it
  * takes what it is handed; musl hands constructors nothing, but has environ by then. */
+#include "../heap/mapped.h"
 #include "../heap/tell_valgrind.h"
 
 #include <dlfcn.h>
@@ -57,6 +58,7 @@ __attribute__((constructor)) static void begin(int count, char **arguments, char
     (void)environment;
     configure(environ);
 #endif
+    mapped_watch();
     tell_who_serves();
 }
 
