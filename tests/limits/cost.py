@@ -49,7 +49,7 @@ def count(build, command, limit):
         for name in glob.glob(os.path.join(directory, "*.out")):
             with open(name, encoding="utf-8", errors="replace") as file:
                 text = file.read()
-            ran = re.search(r"^cmd: (\S+)", text, re.MULTILINE)
+            ran = re.search(r"^cmd: +(\S+)", text, re.MULTILINE)
             total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
             if ran and total and ran.group(1) == command[0]:
                 return int(total.group(1)), done.stdout
