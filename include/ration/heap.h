@@ -23,6 +23,7 @@ typedef struct rn_stats {
     size_t used;  /* committed now: live blocks, free blocks between them, what threads have cached */
     size_t peak;  /* the most that used has been */
     size_t limit; /* 0: only the ancestors' limits apply */
+    size_t soft_limit; /* 0: none */
     size_t live;  /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
     size_t objects; /* the number of those blocks */
     size_t denied;  /* requests answered with NULL */
@@ -39,6 +40,11 @@ RN_API rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) RN_
 /* Gives back everything in the heap and in its subtree; pointers into it are invalid from here on. No thread may be
  * using the heap, nor have it pushed. NULL is ignored. Costs in proportion to the heap's spans, not its blocks. */
 RN_API void rn_heap_destroy(rn_heap *heap) RN_NOEXCEPT;
+
+/* Ends the heap's use without taking anything from those who still hold some of it: what lies in it moves to the parent, and
+ * goes as it is freed, by anyone, at any time. Its limits are no more; heaps below it stay. From here on the handle must not
+ * be used, nor may any thread have the heap pushed. NULL is ignored. Costs the same however much is left. */
+RN_API void rn_heap_retire(rn_heap *heap) RN_NOEXCEPT;
 
 /* Memory from the heap named. Free it with rn_free, on any thread. A size of 0 gives a block of its own. */
 RN_API void *rn_heap_malloc(rn_heap *heap, size_t size) RN_NOEXCEPT RN_MALLOC RN_SIZE(2);
@@ -82,7 +88,7 @@ RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 #define RN_HEAP_PUSHED_AT(heap, line) \
     int rn_heap_pushed_at_##line __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
 
-/* For the macro: gives the mark from before the push, and pops to it. */
+/* For the macro and ration::pushed: gives the mark from before the push, and pops to it. */
 static inline int rn_heap_push_marked(rn_heap *heap) {
     int mark = rn_heap_mark();
     rn_heap_push(heap);
@@ -96,6 +102,10 @@ static inline void rn_heap_pop_pushed(const int *mark) {
  * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
  * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too. */
 RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
+
+/* Bounds softly: what passes it is not denied, but from there on the threads that allocate give back memory that nobody uses,
+ * and call the callbacks below, in steps short enough (100 us, callbacks aside) to go unnoticed. 0: none. */
+RN_API void rn_heap_set_soft_limit(rn_heap *heap, size_t soft_limit) RN_NOEXCEPT;
 
 /* Asks for a call of release when a request in the heap's subtree is about to be denied: after the library has returned
  * what it can by itself (free spans, idle pages, all threads' caches), lowest priority first, until there is room.
@@ -118,5 +128,22 @@ RN_API size_t rn_heap_trim(rn_heap *heap) RN_NOEXCEPT;
 
 #ifdef __cplusplus
 }
+
+namespace ration {
+
+/* RN_HEAP_PUSHED as an object: the heap is this thread's current one until the object ends, be it by an exception. */
+class pushed {
+    int mark;
+
+  public:
+    explicit pushed(rn_heap *heap) noexcept : mark(rn_heap_push_marked(heap)) {}
+    ~pushed() {
+        rn_heap_pop_to(mark);
+    }
+    pushed(const pushed &) = delete;
+    pushed &operator=(const pushed &) = delete;
+};
+
+} // namespace ration
 #endif
 #endif

@@ -52,13 +52,14 @@ static size_t array_bytes(unsigned level) {
     return (levels[level].places + (size_t)1) * sizeof(void *);
 }
 
-cache *cache_new(rn_heap *heap) {
+cache *cache_new(struct heap *heap) {
     cache *c = table_take(sizeof *c);
     if (c == NULL)
         return NULL;
     *c = empty_cache;
     c->tag = heap->id << TAG_HEAP_SHIFT;
     c->heap = heap;
+    __atomic_fetch_add(&heap->caches, 1, __ATOMIC_RELAXED);
     return c;
 }
 
@@ -210,5 +211,6 @@ void cache_drain(cache *c) {
 void cache_destroy(cache *c) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         drop_array(c, i);
+    __atomic_fetch_sub(&c->heap->caches, 1, __ATOMIC_RELEASE);
     table_give(c, sizeof *c);
 }

@@ -1,6 +1,7 @@
 /* configure.c: the RATION_ variables, read once at start, never in a set-uid program; and the figures at the end.
  *
  * A value that can't be understood is one line to stderr and otherwise as if it were not there. */
+#include "footprint.h"
 #include "hardened.h"
 
 #include <fcntl.h>
@@ -43,12 +44,78 @@ static void set_statistics(const char *value) {
         memcpy(statistics_file, value, length + 1);
 }
 
+/* A number and its unit: powers of 1024. False if it is something else, or 0, or too large. */
+static bool read_bytes(const char *value, size_t *bytes) {
+    static const struct unit {
+        const char *name;
+        unsigned shift;
+    } units[] = {{"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},  {"MiB", 20},
+                 {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40}};
+    size_t number = 0;
+    const char *c = value;
+    for (; *c >= '0' && *c <= '9'; c++)
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *c - '0', &number))
+            return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units && number != 0; i++)
+        if (strcmp(c, units[i].name) == 0 && number <= (size_t)PTRDIFF_MAX >> units[i].shift) {
+            *bytes = number << units[i].shift;
+            return true;
+        }
+    return false;
+}
+
+static size_t read_size(const char *name, const char *value) {
+    size_t bytes = 0;
+    if (!read_bytes(value, &bytes))
+        refuse(name, value, "a size with its unit, as 500M or 64KiB");
+    return bytes;
+}
+
+static void set_limit(const char *value) {
+    root_heap.limit = read_size("RATION_LIMIT", value);
+}
+
+static void set_soft_limit(const char *value) {
+    root_heap.soft = read_size("RATION_SOFT", value);
+}
+
+static void set_reserve(const char *value) {
+    size_t bytes = strcmp(value, "0") == 0 ? 0 : read_size("RATION_RESERVE", value);
+    if (bytes != 0 || strcmp(value, "0") == 0)
+        footprint_set_reserve(bytes);
+}
+
+/* A number below a bound, then what must stand behind it. */
+static bool read_number(const char *text, unsigned bound, const char *behind, unsigned *number) {
+    *number = 0;
+    const char *c = text;
+    for (; *c >= '0' && *c <= '9' && *number < bound; c++)
+        *number = *number * 10 + (unsigned)(*c - '0');
+    return c != text && *number < bound && strcmp(c, behind) == 0;
+}
+
+enum { WAIT_MAX_MS = 100000000, EXIT_CODES = 256 };
+
+static void set_on_limit(const char *value) {
+    unsigned argument = 0;
+    if (strcmp(value, "deny") == 0)
+        on_limit_set(ON_LIMIT_DENY, 0);
+    else if (strcmp(value, "abort") == 0)
+        on_limit_set(ON_LIMIT_ABORT, 0);
+    else if (strncmp(value, "wait:", 5) == 0 && read_number(value + 5, WAIT_MAX_MS, "ms", &argument))
+        on_limit_set(ON_LIMIT_WAIT, argument);
+    else if (strncmp(value, "exit:", 5) == 0 && read_number(value + 5, EXIT_CODES, "", &argument))
+        on_limit_set(ON_LIMIT_EXIT, argument);
+    else
+        refuse("RATION_ON_LIMIT", value, "deny, wait:500ms, abort or exit:3");
+}
+
 static const struct variable {
     const char *name;
     void (*set)(const char *value);
 } variables[] = {
-    {"RATION_HARDEN", set_harden},
-    {"RATION_NAMES", set_names},
+    {"RATION_HARDEN", set_harden},     {"RATION_LIMIT", set_limit},     {"RATION_NAMES", set_names},
+    {"RATION_ON_LIMIT", set_on_limit}, {"RATION_RESERVE", set_reserve}, {"RATION_SOFT", set_soft_limit},
     {"RATION_STATS", set_statistics},
 };
 
@@ -71,7 +138,7 @@ void configure(char **environment) {
 static void write_statistics(void) {
     char text[LINE_BYTES];
     rn_stats stats;
-    rn_heap_stats(&root_heap, &stats);
+    heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
     int length =
         snprintf(text, sizeof text, "used %zu\npeak %zu\nlive %zu\nobjects %zu\ndenied %zu\nfree %zu\nreturned %zu\n",

@@ -128,14 +128,14 @@ static COLD void *refill(cache *c, unsigned class_index) {
     return blocks[more];
 }
 
-static COLD void *take_uncached(rn_heap *heap, unsigned class_index) {
+static COLD void *take_uncached(struct heap *heap, unsigned class_index) {
     void *block = NULL;
     if (store_take(heap, class_index, &block + 1, 1) == 1)
         seal_fresh(&block, 1);
     return block;
 }
 
-static COLD cache *enter_slowly(rn_heap *heap) {
+static COLD cache *enter_slowly(struct heap *heap) {
     cache *c = local_enter();
     if (c != NULL && c->heap != heap && (c = local_cache_for(heap)) == NULL)
         local_end();
@@ -147,7 +147,7 @@ static bool is_revoked(const thread *t) {
 }
 
 /* local_enter, but for the heap whose cache is the first. */
-static inline cache *enter(rn_heap *heap) {
+static inline cache *enter(struct heap *heap) {
     thread *t = this_thread.thread;
     if (LIKELY(t != NULL)) {
         local_begin();
@@ -159,7 +159,7 @@ static inline cache *enter(rn_heap *heap) {
     return enter_slowly(heap);
 }
 
-static inline void *take_small(rn_heap *heap, unsigned class_index) {
+static inline void *take_small(struct heap *heap, unsigned class_index) {
     cache *c = enter(heap);
     if (UNLIKELY(c == NULL))
         return take_uncached(heap, class_index);
@@ -172,7 +172,7 @@ static inline void *take_small(rn_heap *heap, unsigned class_index) {
     return block;
 }
 
-void *hardened_take(rn_heap *heap, unsigned class_index, size_t size) {
+void *hardened_take(struct heap *heap, unsigned class_index, size_t size) {
     char *block = take_small(heap, class_index);
     if (UNLIKELY(block == NULL))
         return NULL;
@@ -302,7 +302,7 @@ void hardened_give(span *s, void *block) {
     local_end();
 }
 
-static void leave_quarantine(quarantine *q, const rn_heap *only, bool give) {
+static void leave_quarantine(quarantine *q, const struct heap *only, bool give) {
     for (unsigned i = 0; q != NULL && i < QUARANTINE; i++) {
         void *block = q->blocks[i];
         const span *s = block == NULL ? NULL : span_of_block(block);
@@ -323,7 +323,7 @@ void hardened_drain(thread *t) {
     t->quarantine = NULL;
 }
 
-void hardened_forget(thread *t, const rn_heap *heap) {
+void hardened_forget(thread *t, const struct heap *heap) {
     leave_quarantine((quarantine *)(void *)t->quarantine, heap, false);
 }
 

@@ -13,8 +13,8 @@ extern bool hardened;
 void hardened_start(void);
 
 /* A block of size bytes from a class with room for them and the seal; NULL if denied. */
-void *hardened_take(rn_heap *, unsigned class_index, size_t size);
-void *hardened_take_large(rn_heap *, size_t size, size_t align, bool *clean);
+void *hardened_take(struct heap *, unsigned class_index, size_t size);
+void *hardened_take_large(struct heap *, size_t size, size_t align, bool *clean);
 void hardened_give(span *, void *block);
 void hardened_give_large(span *, void *block);
 /* Gives a large block's span to the page heap as it is. */
@@ -31,7 +31,7 @@ size_t hardened_large_size(const span *, const void *block);
 
 /* What a thread has in quarantine goes back to its stores; or, for a heap about to be destroyed, is forgotten. */
 void hardened_drain(thread *);
-void hardened_forget(thread *, const rn_heap *);
+void hardened_forget(thread *, const struct heap *);
 /* Looks at every block that is out. For the program's end, when one thread is left. */
 void hardened_check_all(void);
 

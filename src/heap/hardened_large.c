@@ -119,12 +119,12 @@ static bool trap(span *s) {
     return os_guard(block_of(s), room);
 }
 
-static bool fits(const span *s, const rn_heap *heap, size_t pages) {
+static bool fits(const span *s, const struct heap *heap, size_t pages) {
     size_t room = room_of_large(s);
     return s->heap == heap && s->front == os.page_size && room >= pages && room - pages <= pages / SLACK_PART;
 }
 
-static bool find_parked(const rn_heap *heap, size_t pages, parked *found) {
+static bool find_parked(const struct heap *heap, size_t pages, parked *found) {
     bool any = false;
     os_lock(&large.lock);
     for (unsigned i = 0; i + PARKED_LEAST < large.count && !any; i++)
@@ -138,14 +138,14 @@ static bool find_parked(const rn_heap *heap, size_t pages, parked *found) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-static void count_again(rn_heap *heap, const span *s) {
+static void count_again(struct heap *heap, const span *s) {
     __atomic_fetch_add(&heap->large_bytes, s->size, __ATOMIC_RELAXED);
     __atomic_fetch_add(&heap->large_blocks, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&live_bytes.large, s->size, __ATOMIC_RELAXED);
 }
 
 /* One that has waited, with its guards; NULL if none fits. Other heaps may be gone by then, or be another. */
-static span *take_parked(rn_heap *heap, size_t size, size_t align, bool *clean) {
+static span *take_parked(struct heap *heap, size_t size, size_t align, bool *clean) {
     parked p;
     if (heap != &root_heap || align > os.page_size || !find_parked(heap, pages_of(size), &p))
         return NULL;
@@ -164,7 +164,7 @@ static span *take_parked(rn_heap *heap, size_t size, size_t align, bool *clean) 
     return s;
 }
 
-static span *take_guarded(rn_heap *heap, size_t size, size_t align, bool *clean) {
+static span *take_guarded(struct heap *heap, size_t size, size_t align, bool *clean) {
     size_t front = align > os.page_size ? align : os.page_size;
     char *start = large_take(heap, front + pages_of(size) + os.page_size, align, clean);
     if (start == NULL)
@@ -177,7 +177,7 @@ static span *take_guarded(rn_heap *heap, size_t size, size_t align, bool *clean)
     return s;
 }
 
-void *hardened_take_large(rn_heap *heap, size_t size, size_t align, bool *clean) {
+void *hardened_take_large(struct heap *heap, size_t size, size_t align, bool *clean) {
     if (size > PTRDIFF_MAX / 2 || align > PTRDIFF_MAX / 2)
         return NULL;
     span *s = take_parked(heap, size, align, clean);
@@ -236,7 +236,7 @@ void hardened_give_large(span *s, void *block) {
     check_large(s, block);
     s->asked = WAITING;
     large_detach(s);
-    rn_heap *heap = s->heap;
+    struct heap *heap = s->heap;
     size_t bytes = s->size;
     bool trapped = trap(s), kept = trapped || s->size <= PARKED_LARGEST;
     if (kept && !trapped)

@@ -36,16 +36,20 @@ typedef struct block_store {
     span *latent;                 /* spans whose free blocks need pages committed first */
 } OWN_LINE block_store;
 
-struct rn_heap {
-    uint32_t id;
-    uint32_t children;
+struct heap {
+    uint32_t id;     /* its place, and how often that had been used, as the page map's tags have it */
+    uint32_t caches; /* of threads; an atomic */
     char name[HEAP_NAME_MAX];
-    rn_heap *parent;
-    rn_heap *next_sibling, *first_child; /* under the tree's lock */
+    const rn_heap *handle; /* what the program knows it by; NULL once it is retired */
+    struct heap *parent;
+    struct heap *next_sibling, *prev_sibling, *first_child, *next_retired; /* under the tree's lock */
 
-    size_t used; /* committed bytes of the subtree; this, peak and denied are atomics */
+    size_t used;   /* committed bytes of the subtree, and its children's credit; all of these are atomics */
+    size_t credit; /* charged to the parent, but not used */
     size_t peak;
     size_t limit;
+    size_t soft;    /* beyond this, memory is given back in small steps */
+    size_t ease_at; /* the next of them is due when so much is used */
     size_t denied;
     size_t large_bytes, large_blocks;
     struct pressure_callback *callbacks; /* in no order; under the tree's lock */
@@ -55,22 +59,77 @@ struct rn_heap {
     block_store stores[SIZE_CLASSES_COUNT];
 };
 
-extern rn_heap root_heap;
+extern struct heap root_heap;
+
+/* --- handles (handle.c) --------------------------------------------------------------------------------------- */
+
+/* The heap at each place, by the low 16 bits of its id. */
+extern struct heap *heap_places[HEAP_IDS];
+
+/* Says which heap it was, and aborts. */
+_Noreturn void heap_stale(const rn_heap *handle);
+
+static inline unsigned heap_place_of(const rn_heap *handle) {
+    return (uint16_t)((uintptr_t)handle >> 1);
+}
+
+/* The heap that the program means. */
+static inline struct heap *heap_of(const rn_heap *handle) {
+    struct heap *heap = __atomic_load_n(&heap_places[heap_place_of(handle)], __ATOMIC_RELAXED);
+    if (UNLIKELY(heap == NULL || heap->handle != handle))
+        heap_stale(handle);
+    return heap;
+}
+
+/* What the program knows the heap by; of a retired one, what it knows the nearest ancestor by that is not. */
+rn_heap *handle_of(const struct heap *);
+/* Gives the heap a place, an id and a handle that no heap had before. False where all places are taken. Under the tree's lock,
+ * as the other two. */
+bool heap_place(struct heap *);
+void heap_unplace(struct heap *);
+/* The handle is good for nothing any more; the id remains for what is left in the heap. */
+void heap_disavow(struct heap *);
+
+/* --- charges (charge.c) --------------------------------------------------------------------------------------- */
 
 /* Adds bytes to the heap and its ancestors, or to none of them if one would pass its limit. */
-bool heap_charge(rn_heap *, size_t bytes);
-void heap_uncharge(rn_heap *, size_t bytes);
-void heap_note_denied(rn_heap *);
+bool heap_charge(struct heap *, size_t bytes);
+void heap_uncharge(struct heap *, size_t bytes);
+void heap_note_denied(struct heap *);
 /* The nearest of heap and its ancestors that has no room for so many bytes more, or NULL. */
-rn_heap *heap_without_room(rn_heap *, size_t bytes);
-void heap_purge_subtree(rn_heap *);
+struct heap *heap_without_room(struct heap *, size_t bytes);
+/* Whether the heap's limit allows it what it holds and so many bytes more. */
+bool heap_has_room(const struct heap *, size_t bytes);
+/* Gives the heap's credit back to its ancestors. */
+void heap_return_credit(struct heap *);
+/* How far the heap is beyond its soft limit. */
+size_t heap_soft_excess(const struct heap *);
+/* Takes back the credit of all heaps below this one. The tree's lock is held. */
+void heap_recall_credit(struct heap *);
+
+/* --- the tree ------------------------------------------------------------------------------------------------- */
+
+/* Every heap of a subtree, children before their parents, from the first until NULL. The tree's lock is held. */
+struct heap *heap_first_in(const struct heap *top);
+struct heap *heap_next_in(const struct heap *top, const struct heap *);
+/* Frees the tables of retired heaps in which nothing is left; or of those, too, that threads have empty caches of. No lock is
+ * held. */
+void heap_bury_retired(void);
+void heap_bury_all_retired(void);
+void heap_purge_subtree(struct heap *);
 void heap_lock_tree(void);
 void heap_unlock_tree(void);
-void heap_add_span(rn_heap *, span *);
-void heap_remove_span(rn_heap *, span *);
+void heap_add_span(struct heap *, span *);
+void heap_remove_span(struct heap *, span *);
 void heap_each_span(void (*look)(const span *));
 /* This thread's current heap. */
-rn_heap *current_heap(void);
+struct heap *current_heap(void);
+/* rn_heap_malloc and the others, of a heap that is known. */
+void *heap_malloc(struct heap *, size_t size);
+void *heap_calloc(struct heap *, size_t count, size_t size);
+void *heap_aligned_alloc(struct heap *, size_t align, size_t size);
+void heap_read(const struct heap *, rn_stats *);
+size_t heap_trim(struct heap *);
 /* Around fork: no other thread is inside the tree, a store or a heap's list of spans. */
 void heap_tree_lock(void);
 void heap_tree_unlock(void);
@@ -80,28 +139,41 @@ void heap_tree_unlock(void);
 /* After a request of so many bytes was refused: does the next thing on the list that gives memory back. stages counts
  * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
  * held. */
-bool pressure_relieve(rn_heap *, size_t bytes, unsigned *stages);
+bool pressure_relieve(struct heap *, size_t bytes, unsigned *stages);
+/* After this thread's charge took a heap beyond its soft limit: gives some memory back, in less than 100 us. No lock is held. */
+void pressure_ease(void);
+/* Notes that so many bytes were denied, and does what is to be done besides; it may not return. No lock is held. */
+void pressure_denied(struct heap *, size_t bytes);
+/* How long threads have spent in all of this, in microseconds. */
+uint64_t pressure_time(void);
+
+/* What is done at the process's limit; argument is how many ms to wait, or the exit code. */
+typedef enum on_limit_action { ON_LIMIT_DENY, ON_LIMIT_WAIT, ON_LIMIT_ABORT, ON_LIMIT_EXIT } on_limit_action;
+void on_limit_set(on_limit_action, unsigned argument);
 /* Returns once none of the heap's is being called, but by this thread. */
-void pressure_forget_callbacks(rn_heap *);
-void pressure_after_fork_in_child(void);
+void callbacks_forget(struct heap *);
+void callbacks_after_fork_in_child(void);
+void ease_after_fork_in_child(void);
 
 /* --- stores --------------------------------------------------------------------------------------------------- */
 
 /* Takes up to want blocks of the class, lowest addresses first, and writes them downwards from end. Returns how many;
  * fewer where memory is denied. */
-unsigned store_take(rn_heap *, unsigned class_index, void **end, unsigned want);
+unsigned store_take(struct heap *, unsigned class_index, void **end, unsigned want);
 /* Gives blocks of one heap and class back. Aborts with a line if one of them is not a live block. */
-void store_give(rn_heap *, unsigned class_index, void *const *blocks, unsigned count);
+void store_give(struct heap *, unsigned class_index, void *const *blocks, unsigned count);
 /* Returns pages of partly used spans to the system where that pays. Gives the bytes. */
-size_t store_purge_heap(rn_heap *);
+size_t store_purge_heap(struct heap *);
 /* The same, if enough has become idle since the last time. */
-void store_purge_excess(rn_heap *);
-/* Bytes that store_purge_heap has returned so far. */
+void store_purge_excess(struct heap *);
+/* The same of one class, from so many spans of each fullness at most. */
+size_t store_purge_class(struct heap *, unsigned class_index, unsigned spans);
+/* Bytes that these have returned so far. */
 size_t store_purged_bytes(void);
 /* The heap's spans are about to go as they are: nothing in them counts as committed any more. */
-void store_forget_committed(const rn_heap *);
-void store_lock_all(rn_heap *);
-void store_unlock_all(rn_heap *);
+void store_forget_committed(const struct heap *);
+void store_lock_all(struct heap *);
+void store_unlock_all(struct heap *);
 
 /* --- caches --------------------------------------------------------------------------------------------------- */
 
@@ -114,7 +186,7 @@ typedef struct cache {
     uint32_t tag;                      /* heap id << 8: what the page map's tags are compared with */
     uint8_t level[SIZE_CLASSES_COUNT]; /* which of the array sizes end stands for */
     uint8_t patience;                  /* counts towards the next attempt to make an array larger */
-    rn_heap *heap;
+    struct heap *heap;
     struct cache *next; /* the thread's other caches */
 } cache;
 
@@ -133,25 +205,35 @@ typedef struct local {
     cache *cache;
     uint64_t no_section; /* where the fast paths announce their section while no rseq area is known */
     uint8_t busy;
-    uint8_t ended;     /* the thread's end has begun: no caches any more */
-    uint8_t inside;    /* how many slow paths it is in: a signal handler may have interrupted one */
-    uint8_t relieving; /* runs pressure: its own requests are denied without */
+    uint8_t ended;       /* the thread's end has begun: no caches any more */
+    uint8_t inside;      /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t relieving;   /* runs pressure: its own requests are denied without */
+    uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
+    struct heap *over;   /* its charge took this one beyond its soft limit */
+    uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
 } local;
 
 extern __thread local this_thread __attribute__((tls_model("initial-exec")));
 
+/* What was current before a push, and the stack frame of who pushed. */
+struct push {
+    const rn_heap *before;
+    const void *frame;
+};
+
 typedef struct thread {
     struct thread *next, *prev;
     struct local *local;
     pthread_t self; /* for debuggers */
-    cache *caches;
-    rn_heap *current;
+    cache *caches;  /* the last used first */
+    unsigned caches_count;
+    struct heap *current;
     int depth;
     bool fast; /* its sequences can be restarted, so it may use the fast paths */
     bool revoked;
     bool unsettled; /* could not be stopped for a fork: its caches may be inconsistent in the child */
-    rn_heap *pushed[PUSH_DEPTH];
+    struct push pushed[PUSH_DEPTH];
     void **quarantine; /* hardened */
     unsigned turns;
 } thread;
@@ -168,7 +250,7 @@ static inline void local_end(void) {
 /* Begins, and gives this thread's current cache; NULL, not begun, where the thread can have none. */
 cache *local_enter(void);
 /* This thread's cache for the heap, inside local_enter … local_end; NULL if tables can't be had. */
-cache *local_cache_for(rn_heap *);
+cache *local_cache_for(struct heap *);
 
 /* A block of a class that has none left; the cache gets more. NULL if denied. */
 void *cache_refill(cache *, unsigned class_index);
@@ -176,14 +258,16 @@ void cache_put(cache *, unsigned class_index, void *block);
 unsigned cache_blocks(const cache *, unsigned class_index);
 void cache_drain(cache *);
 void cache_destroy(cache *);
-cache *cache_new(rn_heap *);
+cache *cache_new(struct heap *);
 
 void threads_start(void);
 /* Whether no other thread has anything cached. */
 bool threads_alone(void);
 /* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
-void threads_drop_heap(rn_heap *);
+void threads_drop_heap(struct heap *);
+/* The same of this thread's alone; what it has cached goes back. */
+void thread_drop_own(struct heap *);
 void thread_drain_own(void);
 /* Around vfork: the thread makes no use of sequences, which its child could not restart. */
 void thread_before_vfork(void);
@@ -194,7 +278,7 @@ void threads_after_fork_in_child(void);
 
 /* --- large blocks --------------------------------------------------------------------------------------------- */
 
-void *large_take(rn_heap *, size_t size, size_t align, bool *clean);
+void *large_take(struct heap *, size_t size, size_t align, bool *clean);
 void large_give(span *, void *block);
 /* Takes the span out of its heap's list and figures; its memory is the caller's to give to the page heap and then to
  * uncharge. */

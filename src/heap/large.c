@@ -15,13 +15,13 @@ static size_t whole_pages(size_t size) {
     return (size + os.page_size - 1) & ~(os.page_size - 1);
 }
 
-static void count_large(rn_heap *heap, size_t bytes, size_t blocks) {
+static void count_large(struct heap *heap, size_t bytes, size_t blocks) {
     __atomic_fetch_add(&heap->large_bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&heap->large_blocks, blocks, __ATOMIC_RELAXED);
     __atomic_fetch_add(&live_bytes.large, bytes, __ATOMIC_RELAXED);
 }
 
-static span *take_span(rn_heap *heap, size_t bytes, size_t align) {
+static span *take_span(struct heap *heap, size_t bytes, size_t align) {
     span *s = page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | TAG_LARGE, heap);
     if (s != NULL) {
         heap_add_span(heap, s);
@@ -37,7 +37,7 @@ void large_detach(span *s) {
 
 /* empty: its pages were moved away. */
 static void give_span(span *s, bool empty) {
-    rn_heap *heap = s->heap;
+    struct heap *heap = s->heap;
     size_t bytes = s->size;
     large_detach(s);
     bool renewed = s->moved && os_renew((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
@@ -45,7 +45,7 @@ static void give_span(span *s, bool empty) {
     heap_uncharge(heap, bytes);
 }
 
-void *large_take(rn_heap *heap, size_t size, size_t align, bool *clean) {
+void *large_take(struct heap *heap, size_t size, size_t align, bool *clean) {
     if (size > PTRDIFF_MAX)
         return NULL;
     size_t bytes = size == 0 ? os.page_size : whole_pages(size);
@@ -83,7 +83,7 @@ static void shrink(span *s, size_t bytes) {
 }
 
 /* A place for a block that is growing, with as much again free behind it. */
-static span *place_to_grow(rn_heap *heap, size_t bytes) {
+static span *place_to_grow(struct heap *heap, size_t bytes) {
     span *s = bytes > PTRDIFF_MAX / 2 ? NULL : take_span(heap, 2 * bytes, 0);
     if (s == NULL)
         return take_span(heap, bytes, 0);

@@ -27,20 +27,20 @@ HOT void *rn_malloc(size_t size) {
     return malloc_slow(size);
 }
 
-static void *denied(rn_heap *heap) {
-    heap_note_denied(heap);
+static void *denied(struct heap *heap, size_t bytes) {
+    pressure_denied(heap, bytes);
     errno = ENOMEM;
     return NULL;
 }
 
 /* A block where the thread can have no caches. */
-static void *take_uncached(rn_heap *heap, unsigned class_index) {
+static void *take_uncached(struct heap *heap, unsigned class_index) {
     void *block = NULL;
     store_take(heap, class_index, &block + 1, 1);
     return block;
 }
 
-static void *take_small(rn_heap *heap, unsigned class_index) {
+static void *take_small(struct heap *heap, unsigned class_index) {
     cache *c = local_enter();
     if (c == NULL)
         return take_uncached(heap, class_index);
@@ -71,7 +71,7 @@ static inline unsigned aligned_class(size_t align, size_t size) {
     return class_index;
 }
 
-static void *take_any(rn_heap *heap, size_t size, size_t align, bool *clean) {
+static void *take_any(struct heap *heap, size_t size, size_t align, bool *clean) {
     unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
     if (class_index < SIZE_CLASSES_COUNT)
         return hardened ? hardened_take(heap, class_index, size) : take_small(heap, class_index);
@@ -84,7 +84,7 @@ static size_t most_charged(size_t size, size_t align) {
 }
 
 /* The whole way in. clean says whether the block reads as zero. */
-static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
+static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
     *clean = false;
     void *block = NULL;
@@ -96,17 +96,23 @@ static void *take(rn_heap *heap, size_t size, size_t align, bool *clean) {
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     tell_taken(block, size, *clean);
-    return LIKELY(block != NULL) ? block : denied(heap);
+    return LIKELY(block != NULL) ? block : denied(heap, size);
 }
 
 COLD void *malloc_slow(size_t size) {
-    return rn_heap_malloc(current_heap(), size);
+    return heap_malloc(current_heap(), size);
+}
+
+void *heap_malloc(struct heap *heap, size_t size) {
+    bool clean;
+    return take(heap, size, 1, &clean);
 }
 
 void *rn_heap_malloc(rn_heap *heap, size_t size) {
-    bool clean;
-    return take(heap, size, 1, &clean);
+    return heap_malloc(heap_of(heap), size);
 }
 
 /* --- giving --------------------------------------------------------------------------------------------------- */
@@ -158,24 +164,28 @@ COLD void free_slow(void *block) {
 
 /* --- the rest of the face ------------------------------------------------------------------------------------- */
 
-void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size) {
+void *heap_calloc(struct heap *heap, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
-        return denied(heap);
+        return denied(heap, SIZE_MAX);
     bool clean;
     void *block = take(heap, bytes, 1, &clean);
     return block == NULL || clean ? block : memset(block, 0, bytes);
 }
 
+void *rn_heap_calloc(rn_heap *heap, size_t count, size_t size) {
+    return heap_calloc(heap_of(heap), count, size);
+}
+
 void *rn_calloc(size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SMALL_MAX)
-        return rn_heap_calloc(current_heap(), count, size);
+        return heap_calloc(current_heap(), count, size);
     void *block = rn_malloc(bytes);
     return block == NULL ? NULL : memset(block, 0, bytes);
 }
 
-void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) {
+void *heap_aligned_alloc(struct heap *heap, size_t align, size_t size) {
     if (align == 0 || (align & (align - 1)) != 0) {
         errno = EINVAL;
         return NULL;
@@ -184,8 +194,12 @@ void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) {
     return take(heap, size, align, &clean);
 }
 
+void *rn_heap_aligned_alloc(rn_heap *heap, size_t align, size_t size) {
+    return heap_aligned_alloc(heap_of(heap), align, size);
+}
+
 static COLD void *aligned_slow(size_t align, size_t size) {
-    return rn_heap_aligned_alloc(current_heap(), align, size);
+    return heap_aligned_alloc(current_heap(), align, size);
 }
 
 void *rn_aligned_alloc(size_t align, size_t size) {
@@ -215,9 +229,9 @@ size_t rn_usable_size(const void *block) {
     return usable(span_to_use(block), block);
 }
 
-static void *move_block(rn_heap *heap, void *block, size_t old_size, size_t size) {
+static void *move_block(struct heap *heap, void *block, size_t old_size, size_t size) {
     int saved = errno;
-    void *moved = heap == current_heap() ? rn_malloc(size) : rn_heap_malloc(heap, size);
+    void *moved = heap == current_heap() ? rn_malloc(size) : heap_malloc(heap, size);
     if (moved == NULL && size <= old_size) {
         errno = saved;
         return block; /* large enough as it is */
@@ -244,8 +258,10 @@ static void *resize_large(span *s, size_t size) {
     for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(s->heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     if (resized == NULL)
-        return denied(s->heap);
+        return denied(s->heap, size);
     if (resized == block) {
         tell_resized(block, size);
     } else {
@@ -287,5 +303,5 @@ rn_heap *rn_heap_of(const void *block) {
     page_entry *entry = page_map_entry(untagged((void *)block));
     if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE)
         s = span_of_id(entry->span);
-    return s == NULL ? NULL : s->heap;
+    return s == NULL ? NULL : handle_of(s->heap);
 }

@@ -48,7 +48,8 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     if (unlock_after_fork()) {
         threads_after_fork_in_child();
-        pressure_after_fork_in_child();
+        callbacks_after_fork_in_child();
+        ease_after_fork_in_child();
     }
 }
 

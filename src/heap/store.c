@@ -5,6 +5,8 @@
  * buckets are empty. Start with store_take and store_give. */
 #include "hardened.h"
 
+#include <limits.h>
+
 static struct {
     size_t committed;  /* in spans of blocks */
     size_t purge_mark; /* when idle bytes pass it, pages to return are looked for */
@@ -88,7 +90,7 @@ static span *fullest(block_store *store) {
 
 /* --- more blocks ---------------------------------------------------------------------------------------------- */
 
-static span *new_span(rn_heap *heap, unsigned class_index) {
+static span *new_span(struct heap *heap, unsigned class_index) {
     size_t bytes = size_class_span(&size_classes[class_index], heap->stores[class_index].blocks_out);
     span *fresh = page_heap_take(bytes, 0, SPAN_SMALL, heap->id << TAG_HEAP_SHIFT | class_index, heap);
     if (fresh == NULL)
@@ -109,7 +111,7 @@ static span *new_span(rn_heap *heap, unsigned class_index) {
 }
 
 /* Commits one more page of a latent span. */
-static bool commit_more(rn_heap *heap, span *s) {
+static bool commit_more(struct heap *heap, span *s) {
     bool reviving = span_revive_cost(s) != 0;
     size_t cost = reviving ? span_revive_cost(s) : span_carve_cost(s);
     if (cost != 0 && !heap_charge(heap, cost))
@@ -125,7 +127,7 @@ static bool commit_more(rn_heap *heap, span *s) {
 }
 
 /* A span with blocks to take, or NULL where memory is denied. */
-static span *span_to_take_from(rn_heap *heap, block_store *store, unsigned class_index) {
+static span *span_to_take_from(struct heap *heap, block_store *store, unsigned class_index) {
     span *s = fullest(store);
     if (s != NULL)
         return s;
@@ -150,7 +152,7 @@ static void settle_taken(block_store *store, span *s, bool exhausted) {
         unlist(store, s);
 }
 
-unsigned store_take(rn_heap *heap, unsigned class_index, void **end, unsigned want) {
+unsigned store_take(struct heap *heap, unsigned class_index, void **end, unsigned want) {
     block_store *store = &heap->stores[class_index];
     unsigned taken = 0;
     os_lock(&store->lock);
@@ -169,7 +171,7 @@ unsigned store_take(rn_heap *heap, unsigned class_index, void **end, unsigned wa
 
 /* --- fewer blocks --------------------------------------------------------------------------------------------- */
 
-static void return_empty(rn_heap *heap, block_store *store, span *s) {
+static void return_empty(struct heap *heap, block_store *store, span *s) {
     unlist(store, s);
     size_t committed = span_committed(s);
     count_committed(-committed);
@@ -179,7 +181,7 @@ static void return_empty(rn_heap *heap, block_store *store, span *s) {
 }
 
 /* After blocks were given: where the span belongs now. */
-static void settle_given(rn_heap *heap, block_store *store, span *s) {
+static void settle_given(struct heap *heap, block_store *store, span *s) {
     if (s->free == s->carved)
         return_empty(heap, store, s);
     else
@@ -202,7 +204,7 @@ static span *span_holding(block_store *store, uint32_t tag, const void *block) {
 }
 
 /* Blocks of a batch mostly lie in one span after the other, so the last one's is tried first. */
-void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsigned count) {
+void store_give(struct heap *heap, unsigned class_index, void *const *blocks, unsigned count) {
     block_store *store = &heap->stores[class_index];
     const size_class class = size_classes[class_index]; /* in registers: no store below can change it */
     const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
@@ -229,8 +231,10 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
     if (s != NULL)
         s->free = (uint16_t)(s->moves_at - until_moved);
     store->blocks_out -= count;
+    bool may_be_gone = heap->handle == NULL; /* retired, and these were its last blocks */
     os_unlock(&store->lock);
-    store_purge_excess(heap);
+    if (!may_be_gone)
+        store_purge_excess(heap);
 }
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
@@ -238,9 +242,9 @@ void store_give(rn_heap *heap, unsigned class_index, void *const *blocks, unsign
 /* Spans nearly full have no page to give. */
 enum { PURGE_BUCKETS = STORE_BUCKETS - 1 };
 
-static size_t purge_list(rn_heap *heap, span *first) {
+static size_t purge_list(struct heap *heap, span *first, unsigned spans) {
     size_t bytes = 0;
-    for (span *s = first; s != NULL; s = s->next)
+    for (span *s = first; s != NULL && spans-- > 0; s = s->next)
         if (!s->hardened) /* a freed block half of whose pattern is purged would look as if written to */
             bytes += span_purge(s);
     if (bytes != 0)
@@ -248,18 +252,25 @@ static size_t purge_list(rn_heap *heap, span *first) {
     return bytes;
 }
 
-size_t store_purge_heap(rn_heap *heap) {
+size_t store_purge_class(struct heap *heap, unsigned class_index, unsigned spans) {
     size_t bytes = 0;
-    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
-        block_store *store = &heap->stores[i];
-        os_lock(&store->lock);
-        for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
-            bytes += purge_list(heap, store->buckets[bucket]);
-        os_unlock(&store->lock);
-    }
+    block_store *store = &heap->stores[class_index];
+    os_lock(&store->lock);
+    for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
+        bytes += purge_list(heap, store->buckets[bucket], spans);
+    os_unlock(&store->lock);
+    if (bytes == 0)
+        return 0;
     count_committed(-bytes);
     __atomic_fetch_add(&figures.purged_bytes, bytes, __ATOMIC_RELAXED);
     regret_purged();
+    return bytes;
+}
+
+size_t store_purge_heap(struct heap *heap) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        bytes += store_purge_class(heap, i, UINT_MAX);
     return bytes;
 }
 
@@ -267,14 +278,14 @@ size_t store_purged_bytes(void) {
     return __atomic_load_n(&figures.purged_bytes, __ATOMIC_RELAXED);
 }
 
-void store_forget_committed(const rn_heap *heap) {
+void store_forget_committed(const struct heap *heap) {
     for (const span *s = heap->spans; s != NULL; s = s->older)
         if (s->state == SPAN_SMALL)
             count_committed(-span_committed(s));
 }
 
 /* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
-void store_purge_excess(rn_heap *heap) {
+void store_purge_excess(struct heap *heap) {
     size_t idle = idle_bytes();
     size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
     size_t step = idle_allowance();
@@ -287,12 +298,12 @@ void store_purge_excess(rn_heap *heap) {
     __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
 }
 
-void store_lock_all(rn_heap *heap) {
+void store_lock_all(struct heap *heap) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         os_lock(&heap->stores[i].lock);
 }
 
-void store_unlock_all(rn_heap *heap) {
+void store_unlock_all(struct heap *heap) {
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         os_unlock(&heap->stores[i].lock);
 }

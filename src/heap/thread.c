@@ -4,7 +4,7 @@
 #include "hardened.h"
 #include "section.h"
 
-enum { STOP_TRIES = 200, STOP_PAUSE_US = 50 };
+enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64 };
 
 __thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
 
@@ -123,19 +123,47 @@ static thread *thread_begin(void) {
     }
 }
 
-static cache *cache_for(thread *t, rn_heap *heap) {
-    for (cache *c = t->caches; c != NULL; c = c->next)
-        if (c->heap == heap)
-            return c;
-    cache *c = cache_new(heap);
-    if (c == NULL)
+/* The thread's cache for the heap, which becomes the first of its list; NULL where it has none. */
+static cache *find_cache(thread *t, const struct heap *heap) {
+    if (t->caches != NULL && t->caches->heap == heap)
+        return t->caches;
+    if (__atomic_load_n(&heap->caches, __ATOMIC_RELAXED) == 0)
         return NULL;
+    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
+        if ((*link)->heap == heap) {
+            cache *c = *link;
+            *link = c->next;
+            c->next = t->caches;
+            return t->caches = c;
+        }
+    return NULL;
+}
+
+/* A thread that goes through many heaps keeps caches for those it used last. */
+static void drop_least_recent(thread *t) {
+    cache **link = &t->caches;
+    while ((*link)->next != NULL)
+        link = &(*link)->next;
+    cache *c = *link;
+    *link = NULL;
+    t->caches_count--;
+    cache_drain(c);
+    cache_destroy(c);
+}
+
+static cache *cache_for(thread *t, struct heap *heap) {
+    cache *c = find_cache(t, heap);
+    if (c != NULL || (c = cache_new(heap)) == NULL)
+        return c;
+    if (t->caches_count == CACHES_MAX)
+        drop_least_recent(t);
     c->next = t->caches;
     t->caches = c;
+    t->caches_count++;
     return c;
 }
 
-cache *local_cache_for(rn_heap *heap) {
+cache *local_cache_for(struct heap *heap) {
     return cache_for(this_thread.thread, heap);
 }
 
@@ -170,23 +198,67 @@ void thread_after_vfork(void) {
 
 /* --- the current heap ----------------------------------------------------------------------------------------- */
 
-static void make_current(thread *t, rn_heap *heap) {
+static void make_current(thread *t, struct heap *heap) {
     t->current = heap;
     cache *c = cache_for(t, heap);
     set_cache(&this_thread, c == NULL || !may_be_fast(t) ? &empty_cache : c);
 }
 
-rn_heap *current_heap(void) {
-    thread *t = this_thread.thread;
+struct heap *current_heap(void) {
+    const thread *t = this_thread.thread;
     return t == NULL ? &root_heap : t->current;
 }
 
-void rn_heap_push(rn_heap *heap) {
+static thread *begin_pushing(const rn_heap *heap) {
     thread *t = thread_begin();
     if (t == NULL || t->depth == PUSH_DEPTH)
         misuse(heap, t == NULL ? "rn_heap_push in a thread that can have no caches" : "rn_heap_push nested too deep");
-    t->pushed[t->depth++] = t->current;
+    return t;
+}
+
+/* The stack grows downwards: what pushed from below a frame has returned, or was jumped over, by the time that frame goes on. */
+static bool is_below(const void *frame, const void *other) {
+    return (uintptr_t)frame < (uintptr_t)other;
+}
+
+/* How many pushes were left behind by a longjmp, if one made by this very frame lies below them. A function that pushes for its
+ * caller leaves some, too, but the caller's frame has none then. */
+static int skipped(const thread *t, const void *frame) {
+    int kept = t->depth;
+    while (kept > 0 && is_below(t->pushed[kept - 1].frame, frame))
+        kept--;
+    return kept > 0 && t->pushed[kept - 1].frame == frame ? t->depth - kept : 0;
+}
+
+static void pop_to(thread *t, int depth) {
+    t->depth = depth;
+    make_current(t, heap_of(t->pushed[depth].before));
+}
+
+static void push(const rn_heap *handle, const void *frame) {
+    struct heap *heap = heap_of(handle);
+    thread *t = begin_pushing(handle);
+    int left_behind = skipped(t, frame);
+    if (UNLIKELY(left_behind != 0))
+        pop_to(t, t->depth - left_behind);
+    t->pushed[t->depth++] = (struct push){.before = t->current->handle, .frame = frame};
     make_current(t, heap);
+    local_end();
+}
+
+void rn_heap_push(rn_heap *heap) {
+    push(heap, __builtin_frame_address(0));
+}
+
+void rn_heap_pop(void) {
+    const void *frame = __builtin_frame_address(0);
+    thread *t = thread_begin();
+    if (t == NULL)
+        return;
+    int depth = t->depth - skipped(t, frame) - 1;
+    if (depth < 0)
+        misuse(NULL, "rn_heap_pop without its push");
+    pop_to(t, depth);
     local_end();
 }
 
@@ -196,19 +268,13 @@ void rn_heap_pop_to(int mark) {
         return;
     if (mark < 0 || mark > t->depth)
         misuse(NULL, "rn_heap_pop without its push");
-    if (mark < t->depth) {
-        t->depth = mark;
-        make_current(t, t->pushed[mark]);
-    }
+    if (mark < t->depth)
+        pop_to(t, mark);
     local_end();
 }
 
 int rn_heap_mark(void) {
     return this_thread.thread == NULL ? 0 : this_thread.thread->depth;
-}
-
-void rn_heap_pop(void) {
-    rn_heap_pop_to(rn_heap_mark() - 1);
 }
 
 /* --- other threads' ------------------------------------------------------------------------------------------- */
@@ -302,18 +368,34 @@ void thread_drain_own(void) {
     local_end();
 }
 
-static void drop_cache_of(thread *t, rn_heap *heap) {
+static void drop_cache_of(thread *t, struct heap *heap) {
     hardened_forget(t, heap);
-    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
-        if ((*link)->heap == heap) {
-            cache *c = *link;
-            *link = c->next;
-            cache_destroy(c);
-            return;
-        }
+    cache *c = find_cache(t, heap);
+    if (c == NULL)
+        return;
+    t->caches = c->next;
+    t->caches_count--;
+    cache_destroy(c);
 }
 
-void threads_drop_heap(rn_heap *heap) {
+void thread_drop_own(struct heap *heap) {
+    thread *t = this_thread.thread;
+    if (t == NULL)
+        return;
+    thread_begin();
+    for (int i = 0; i < t->depth; i++)
+        if (t->pushed[i].before == heap->handle)
+            misuse(heap->handle, "rn_heap_retire of a heap that this thread has pushed");
+    if (t->current == heap)
+        misuse(heap->handle, "rn_heap_retire of this thread's current heap");
+    cache *c = find_cache(t, heap);
+    if (c != NULL)
+        cache_drain(c);
+    drop_cache_of(t, heap);
+    local_end();
+}
+
+void threads_drop_heap(struct heap *heap) {
     os_lock(&threads_lock);
     while (stop_others() != 0 && os.membarrier)
         ; /* one that was preempted inside another heap's slow path will leave it */

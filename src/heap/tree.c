@@ -1,88 +1,41 @@
-/* tree.c: the tree of heaps: making, charging, reading and destroying them.
+/* tree.c: the tree of heaps: making, reading, retiring and destroying them.
  *
- * A charge climbs from a heap to the root; used, peak and denied are of the subtree. Start with heap_charge. */
+ * A retired heap stays where it was, nameless, until the last that lies in it is freed. Start with rn_heap_new. */
 #include "hardened.h"
 
 #include <errno.h>
 #include <string.h>
 
-rn_heap root_heap = {.id = 1, .name = "root"};
-
 static os_mutex tree_lock OWN_LINE;
-static rn_heap *heaps[HEAP_IDS];
-static uint32_t last_id = 1;
+static struct heap *retired; /* linked by next_retired, under the tree's lock */
 
-rn_heap *rn_heap_root(void) {
-    return &root_heap;
-}
+/* --- walking: children come before their parents ----------------------------------------------------------------- */
 
-/* --- charges -------------------------------------------------------------------------------------------------- */
-
-static void raise_peak(rn_heap *heap, size_t used) {
-    size_t peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED);
-    while (used > peak &&
-           !__atomic_compare_exchange_n(&heap->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-}
-
-static void uncharge_until(rn_heap *heap, const rn_heap *end, size_t bytes) {
-    for (; heap != end; heap = heap->parent)
-        __atomic_fetch_sub(&heap->used, bytes, __ATOMIC_RELAXED);
-}
-
-/* Whether the heap's limit allows it to hold used bytes. In the root's lies what is nobody's, too. */
-static bool allows(const rn_heap *heap, size_t used) {
-    size_t limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
-    return LIKELY(limit == 0) ||
-           used + (heap->parent == NULL ? span_overhead_bytes() + hardened_parked_bytes() : 0) <= limit;
-}
-
-bool heap_charge(rn_heap *heap, size_t bytes) {
-    for (rn_heap *h = heap; h != NULL; h = h->parent)
-        if (UNLIKELY(!allows(h, __atomic_add_fetch(&h->used, bytes, __ATOMIC_RELAXED)))) {
-            uncharge_until(heap, h->parent, bytes);
-            return false;
-        }
-    for (rn_heap *h = heap; h != NULL; h = h->parent)
-        raise_peak(h, __atomic_load_n(&h->used, __ATOMIC_RELAXED));
-    return true;
-}
-
-void heap_uncharge(rn_heap *heap, size_t bytes) {
-    uncharge_until(heap, NULL, bytes);
-}
-
-rn_heap *heap_without_room(rn_heap *heap, size_t bytes) {
-    while (heap != NULL && allows(heap, __atomic_load_n(&heap->used, __ATOMIC_RELAXED) + bytes))
-        heap = heap->parent;
+static struct heap *deepest(struct heap *heap) {
+    while (heap->first_child != NULL)
+        heap = heap->first_child;
     return heap;
 }
 
-int rn_heap_set_limit(rn_heap *heap, size_t limit) {
-    start_once();
-    size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
-    for (unsigned stages = 0; !allows(heap, __atomic_load_n(&heap->used, __ATOMIC_RELAXED));)
-        if (!pressure_relieve(heap, 0, &stages)) {
-            __atomic_compare_exchange_n(&heap->limit, &limit, before, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-            return RN_EBUSY;
-        }
-    return 0;
+struct heap *heap_first_in(const struct heap *top) {
+    return deepest((struct heap *)top);
 }
 
-void heap_note_denied(rn_heap *heap) {
-    for (; heap != NULL; heap = heap->parent)
-        __atomic_fetch_add(&heap->denied, 1, __ATOMIC_RELAXED);
+struct heap *heap_next_in(const struct heap *top, const struct heap *heap) {
+    if (heap == top)
+        return NULL;
+    return heap->next_sibling != NULL ? deepest(heap->next_sibling) : heap->parent;
 }
 
 /* --- a heap's spans ------------------------------------------------------------------------------------------- */
 
-static void name_span(const rn_heap *heap, const span *s) {
+static void name_span(const struct heap *heap, const span *s) {
     char name[HEAP_NAME_MAX + 8] = "ration: ";
     memcpy(name + 8, heap->name, HEAP_NAME_MAX);
     os_name((void *)s->start, (size_t)s->granules << GRANULE_SHIFT, name);
 }
 
-void heap_add_span(rn_heap *heap, span *s) {
+void heap_add_span(struct heap *heap, span *s) {
     if (UNLIKELY(os.names))
         name_span(heap, s);
     os_lock(&heap->spans_lock);
@@ -94,7 +47,7 @@ void heap_add_span(rn_heap *heap, span *s) {
     os_unlock(&heap->spans_lock);
 }
 
-void heap_remove_span(rn_heap *heap, span *s) {
+void heap_remove_span(struct heap *heap, span *s) {
     os_lock(&heap->spans_lock);
     if (s->older != NULL)
         s->older->newer = s->newer;
@@ -105,82 +58,78 @@ void heap_remove_span(rn_heap *heap, span *s) {
     os_unlock(&heap->spans_lock);
 }
 
-static void each_span_of(rn_heap *heap, void (*look)(const span *)) {
-    os_lock(&heap->spans_lock);
-    for (const span *s = heap->spans; s != NULL; s = s->older)
-        look(s);
-    os_unlock(&heap->spans_lock);
-    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        each_span_of(child, look);
-}
-
 void heap_each_span(void (*look)(const span *)) {
     os_lock(&tree_lock);
-    each_span_of(&root_heap, look);
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap)) {
+        os_lock(&heap->spans_lock);
+        for (const span *s = heap->spans; s != NULL; s = s->older)
+            look(s);
+        os_unlock(&heap->spans_lock);
+    }
     os_unlock(&tree_lock);
 }
 
-/* --- making and destroying ------------------------------------------------------------------------------------ */
+/* --- making --------------------------------------------------------------------------------------------------- */
 
-static uint32_t unused_id(void) {
-    for (uint32_t tries = 0; tries < HEAP_IDS; tries++) {
-        last_id = last_id + 1 == HEAP_IDS ? 2 : last_id + 1;
-        if (heaps[last_id] == NULL)
-            return last_id;
-    }
-    return 0;
-}
-
-static bool adopt(rn_heap *parent, rn_heap *child) {
+static bool adopt(struct heap *parent, struct heap *child) {
     os_lock(&tree_lock);
-    child->id = unused_id();
-    if (child->id != 0) {
-        heaps[child->id] = child;
+    bool placed = heap_place(child);
+    if (placed) {
         child->next_sibling = parent->first_child;
+        if (child->next_sibling != NULL)
+            child->next_sibling->prev_sibling = child;
         parent->first_child = child;
     }
     os_unlock(&tree_lock);
-    return child->id != 0;
+    return placed;
 }
 
-static void disown(rn_heap *child) {
-    os_lock(&tree_lock);
-    rn_heap **link = &child->parent->first_child;
-    while (*link != child)
-        link = &(*link)->next_sibling;
-    *link = child->next_sibling;
-    os_unlock(&tree_lock);
+static void disown(struct heap *child) {
+    if (child->next_sibling != NULL)
+        child->next_sibling->prev_sibling = child->prev_sibling;
+    if (child->prev_sibling != NULL)
+        child->prev_sibling->next_sibling = child->next_sibling;
+    else
+        child->parent->first_child = child->next_sibling;
 }
 
-static void free_id(const rn_heap *heap) {
-    os_lock(&tree_lock);
-    heaps[heap->id] = NULL;
-    os_unlock(&tree_lock);
+/* A heap's tables are nobody's account, but the root's limit bounds them. */
+static struct heap *take_tables(void) {
+    struct heap *heap = NULL;
+    for (unsigned stages = 0; !heap_has_room(&root_heap, sizeof *heap);)
+        if (!pressure_relieve(&root_heap, sizeof *heap, &stages))
+            return NULL;
+    return table_take(sizeof *heap);
 }
 
-static rn_heap *no_memory(void) {
+static rn_heap *no_memory(struct heap *parent) {
+    heap_note_denied(parent);
     errno = ENOMEM;
     return NULL;
 }
 
-rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) {
+rn_heap *rn_heap_new(rn_heap *above, const char *name, size_t limit) {
     start_once();
-    rn_heap *heap = table_take(sizeof *heap);
+    struct heap *parent = above == NULL ? &root_heap : heap_of(above);
+    heap_bury_retired();
+    struct heap *heap = take_tables();
     if (heap == NULL)
-        return no_memory();
-    heap->parent = parent == NULL ? &root_heap : parent;
+        return no_memory(parent);
+    heap->parent = parent;
     heap->limit = limit;
     size_t length = name == NULL ? 0 : strnlen(name, HEAP_NAME_MAX - 1);
     if (length != 0)
         memcpy(heap->name, name, length);
-    if (!adopt(heap->parent, heap)) {
+    if (!adopt(parent, heap)) {
         table_give(heap, sizeof *heap);
-        return no_memory();
+        return no_memory(parent);
     }
-    return heap;
+    return (rn_heap *)heap->handle;
 }
 
-static void forget_live(const rn_heap *heap) {
+/* --- destroying ----------------------------------------------------------------------------------------------- */
+
+static void forget_live(const struct heap *heap) {
     size_t small = 0;
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
         small += (size_t)heap->stores[i].blocks_out * size_classes[i].size;
@@ -188,16 +137,7 @@ static void forget_live(const rn_heap *heap) {
     __atomic_fetch_sub(&live_bytes.large, heap->large_bytes, __ATOMIC_RELAXED);
 }
 
-void rn_heap_destroy(rn_heap *heap) {
-    if (heap == NULL)
-        return;
-    if (heap == &root_heap)
-        misuse(heap, "rn_heap_destroy of the root");
-    while (heap->first_child != NULL)
-        rn_heap_destroy(heap->first_child);
-    pressure_forget_callbacks(heap);
-    disown(heap); /* first, so that nobody meets it on the way through the tree while it goes */
-    threads_drop_heap(heap);
+static void release_spans(struct heap *heap) {
     forget_live(heap);
     store_forget_committed(heap);
     for (span *s = heap->spans, *next; s != NULL; s = next) {
@@ -206,16 +146,140 @@ void rn_heap_destroy(rn_heap *heap) {
         if (s->hardened && s->state == SPAN_LARGE)
             hardened_release(s);
         else
-            page_heap_give(s, span_used_pages(s));
+            page_heap_give_unpurged(s, span_used_pages(s));
         heap_uncharge(heap, committed);
     }
-    free_id(heap);
+    page_heap_purge_excess();
+}
+
+static void forget_retired(const struct heap *heap) {
+    struct heap **link = &retired;
+    while (*link != NULL && *link != heap)
+        link = &(*link)->next_retired;
+    if (*link != NULL)
+        *link = heap->next_retired;
+}
+
+/* The deepest heap in a subtree, taken out of the tree: from here on nobody meets it. Its place stays taken while its blocks
+ * carry its id. */
+static struct heap *take_out_deepest(struct heap *top) {
+    os_lock(&tree_lock);
+    struct heap *heap = deepest(top);
+    disown(heap);
+    forget_retired(heap);
+    os_unlock(&tree_lock);
+    return heap;
+}
+
+static void free_tables(struct heap *heap) {
+    heap_return_credit(heap);
+    os_lock(&tree_lock);
+    heap_unplace(heap);
+    os_unlock(&tree_lock);
     table_give(heap, sizeof *heap);
+}
+
+static void destroy(struct heap *heap) {
+    callbacks_forget(heap);
+    threads_drop_heap(heap);
+    release_spans(heap);
+    free_tables(heap);
+}
+
+void rn_heap_destroy(rn_heap *handle) {
+    if (handle == NULL)
+        return;
+    struct heap *heap = heap_of(handle);
+    if (heap == &root_heap)
+        misuse(handle, "rn_heap_destroy of the root");
+    for (struct heap *deepest = NULL; deepest != heap;)
+        destroy(deepest = take_out_deepest(heap));
+}
+
+/* --- retiring ------------------------------------------------------------------------------------------------- */
+
+/* Who frees the last block of a retired heap uncharges it last, under a store's lock or under none (store_give, large_give):
+ * once nothing is charged and each lock has been had, nobody is in it. */
+static bool is_left(struct heap *heap) {
+    if (heap->first_child != NULL || __atomic_load_n(&heap->spans, __ATOMIC_ACQUIRE) != NULL ||
+        __atomic_load_n(&heap->used, __ATOMIC_ACQUIRE) != 0)
+        return false;
+    store_lock_all(heap);
+    store_unlock_all(heap);
+    return true;
+}
+
+/* A retired heap in which nothing is left, out of the tree; NULL where there is none. Caches that threads have of it count as
+ * something, unless they are to be dropped. */
+static struct heap *next_to_bury(bool cached_too) {
+    os_lock(&tree_lock);
+    struct heap *heap = retired;
+    while (heap != NULL && !((cached_too || __atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) == 0) && is_left(heap)))
+        heap = heap->next_retired;
+    if (heap != NULL) {
+        forget_retired(heap);
+        disown(heap);
+    }
+    os_unlock(&tree_lock);
+    return heap;
+}
+
+static void bury(bool cached_too) {
+    for (struct heap *heap; (heap = next_to_bury(cached_too)) != NULL; free_tables(heap))
+        if (__atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) != 0)
+            threads_drop_heap(heap);
+}
+
+void heap_bury_retired(void) {
+    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) != NULL)
+        bury(false);
+}
+
+void heap_bury_all_retired(void) {
+    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) != NULL)
+        bury(true);
+}
+
+void rn_heap_retire(rn_heap *handle) {
+    if (handle == NULL)
+        return;
+    struct heap *heap = heap_of(handle);
+    if (heap == &root_heap)
+        misuse(handle, "rn_heap_retire of the root");
+    callbacks_forget(heap);
+    thread_drop_own(heap);
+    __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
+    os_lock(&tree_lock);
+    heap_disavow(heap);
+    heap->next_retired = retired;
+    __atomic_store_n(&retired, heap, __ATOMIC_RELAXED);
+    os_unlock(&tree_lock);
+    heap_bury_retired();
+}
+
+/* --- limits --------------------------------------------------------------------------------------------------- */
+
+int rn_heap_set_limit(rn_heap *handle, size_t limit) {
+    start_once();
+    struct heap *heap = heap_of(handle);
+    size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
+    for (unsigned stages = 0; !heap_has_room(heap, 0);)
+        if (!pressure_relieve(heap, 0, &stages)) {
+            __atomic_compare_exchange_n(&heap->limit, &limit, before, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+            return RN_EBUSY;
+        }
+    return 0;
+}
+
+void rn_heap_set_soft_limit(rn_heap *handle, size_t soft) {
+    start_once();
+    __atomic_store_n(&heap_of(handle)->soft, soft, __ATOMIC_RELAXED);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------- */
 
-static void add_blocks(const rn_heap *heap, rn_stats *stats) {
+static void add_blocks(const struct heap *heap, rn_stats *stats) {
     stats->live += __atomic_load_n(&heap->large_bytes, __ATOMIC_RELAXED);
     stats->objects += __atomic_load_n(&heap->large_blocks, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
@@ -223,34 +287,44 @@ static void add_blocks(const rn_heap *heap, rn_stats *stats) {
         stats->objects += blocks;
         stats->live += blocks * size_classes[i].size;
     }
-    for (const rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        add_blocks(child, stats);
 }
 
-void rn_heap_stats(const rn_heap *heap, rn_stats *stats) {
+void heap_read(const struct heap *heap, rn_stats *stats) {
     *stats = (rn_stats){
-        .used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED),
         .peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED),
         .limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED),
+        .soft_limit = __atomic_load_n(&heap->soft, __ATOMIC_RELAXED),
         .denied = __atomic_load_n(&heap->denied, __ATOMIC_RELAXED),
     };
+    size_t credit = 0;
     os_lock(&tree_lock);
-    add_blocks(heap, stats);
+    for (struct heap *h = heap_first_in(heap); h != NULL; h = heap_next_in(heap, h)) {
+        add_blocks(h, stats);
+        if (h != heap)
+            credit += __atomic_load_n(&h->credit, __ATOMIC_RELAXED);
+    }
     os_unlock(&tree_lock);
+    size_t used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
+    stats->used = used > credit ? used - credit : 0;
 }
 
-void heap_purge_subtree(rn_heap *heap) {
-    store_purge_heap(heap);
-    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        heap_purge_subtree(child);
+void rn_heap_stats(const rn_heap *handle, rn_stats *stats) {
+    heap_read(heap_of(handle), stats);
 }
 
-size_t rn_heap_trim(rn_heap *heap) {
+void heap_purge_subtree(struct heap *top) {
+    for (struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
+        store_purge_heap(heap);
+}
+
+size_t heap_trim(struct heap *heap) {
     size_t before = page_heap_read().purged + store_purged_bytes();
     threads_take_over();
     thread_drain_own();
+    heap_bury_all_retired();
     os_lock(&tree_lock);
     heap_purge_subtree(heap);
+    heap_recall_credit(heap);
     os_unlock(&tree_lock);
     if (hardened)
         hardened_give_parked();
@@ -258,23 +332,11 @@ size_t rn_heap_trim(rn_heap *heap) {
     return page_heap_read().purged + store_purged_bytes() - before;
 }
 
+size_t rn_heap_trim(rn_heap *handle) {
+    return heap_trim(heap_of(handle));
+}
+
 /* --- fork ----------------------------------------------------------------------------------------------------- */
-
-static void each_heap(rn_heap *heap, void (*visit)(rn_heap *)) {
-    visit(heap);
-    for (rn_heap *child = heap->first_child; child != NULL; child = child->next_sibling)
-        each_heap(child, visit);
-}
-
-static void lock_heap(rn_heap *heap) {
-    store_lock_all(heap);
-    os_lock(&heap->spans_lock);
-}
-
-static void unlock_heap(rn_heap *heap) {
-    os_unlock(&heap->spans_lock);
-    store_unlock_all(heap);
-}
 
 void heap_lock_tree(void) {
     os_lock(&tree_lock);
@@ -286,10 +348,16 @@ void heap_unlock_tree(void) {
 
 void heap_tree_lock(void) {
     os_lock(&tree_lock);
-    each_heap(&root_heap, lock_heap);
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap)) {
+        store_lock_all(heap);
+        os_lock(&heap->spans_lock);
+    }
 }
 
 void heap_tree_unlock(void) {
-    each_heap(&root_heap, unlock_heap);
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap)) {
+        os_unlock(&heap->spans_lock);
+        store_unlock_all(heap);
+    }
     os_unlock(&tree_lock);
 }

@@ -93,7 +93,11 @@ bool os_thread_watch(void);
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
 int os_process_id(void);
+/* The first is read quickly, but some ms behind. */
 uint64_t os_clock_ms(void);
+uint64_t os_clock_us(void);
+/* Ends the process at once: nothing that was registered for its end runs. */
+_Noreturn void os_exit(int code);
 /* Bytes from the kernel's generator, or the clock's where it has none to give. */
 uint64_t os_random(void);
 /* The value of a variable in an environment, or NULL. */

@@ -17,7 +17,7 @@ int malloc_info(int options, FILE *out);
 
 EXPORT int malloc_trim(size_t pad) {
     (void)pad;
-    return rn_heap_trim(&root_heap) != 0;
+    return heap_trim(&root_heap) != 0;
 }
 
 /* Ration has no tunables of libc's kind: every parameter is taken, and changes nothing. */
@@ -31,7 +31,7 @@ EXPORT int mallopt(int parameter, int value) {
 
 EXPORT struct mallinfo2 mallinfo2(void) {
     rn_stats stats;
-    rn_heap_stats(&root_heap, &stats);
+    heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
     return (struct mallinfo2){
         .arena = stats.used + pages.dirty,
@@ -63,7 +63,7 @@ EXPORT struct mallinfo mallinfo(void) {
 
 EXPORT void malloc_stats(void) {
     rn_stats stats;
-    rn_heap_stats(&root_heap, &stats);
+    heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
     fprintf(stderr, "ration: live %zu in %zu blocks, used %zu, peak %zu, free and resident %zu, returned %zu\n",
             stats.live, stats.objects, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
@@ -75,7 +75,7 @@ EXPORT int malloc_info(int options, FILE *out) {
         return -1;
     }
     rn_stats stats;
-    rn_heap_stats(&root_heap, &stats);
+    heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
     fprintf(out, "<malloc version=\"1\">\n");
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {

@@ -11,7 +11,7 @@
 /* Nothing here is seen outside the library, and the compiler may rely on it. */
 #pragma GCC visibility push(hidden)
 
-struct rn_heap;
+struct heap;
 
 enum {
     PAGE_SHIFT = 12, /* pages are counted in 4 KiB whatever the system's page; one span covers whole system pages */
@@ -41,7 +41,7 @@ typedef struct span {
     uint64_t free_blocks[SPAN_BITMAP_WORDS];
     struct span *next, *prev;   /* in the one list that the state says: free list, class's list of a heap */
     struct span *older, *newer; /* free: by when it was freed; in use: the heap's list of all its spans */
-    struct rn_heap *heap;
+    struct heap *heap;
     size_t size; /* what was asked of the page heap; large: in whole system pages */
     uint32_t id;
     uint32_t granules;
@@ -152,9 +152,12 @@ static inline size_t live_bytes_now(void) {
 
 /* A span of at least size bytes at a multiple of align (a power of two), its descriptor and every entry of the page map
  * that it covers set; clean says whether it reads as zero throughout. NULL if refused. */
-span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct rn_heap *owner);
+span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct heap *owner);
 /* Makes the span's memory free. What is dirty and free beyond the allowance is purged, oldest first. */
 void page_heap_give(span *, span_pages pages);
+/* The same in two parts, for one who gives many spans: purging once costs less. */
+void page_heap_give_unpurged(span *, span_pages pages);
+void page_heap_purge_excess(void);
 /* Grows a large span to size bytes where the granules behind it are free. False if they are not. */
 bool page_heap_extend(span *, size_t size);
 /* Gives a large span's granules beyond size bytes back. */
@@ -162,7 +165,8 @@ void page_heap_shrink(span *, size_t size);
 /* Purges until at most keep bytes of free pages are dirty. Returns the bytes purged. */
 size_t page_heap_purge(size_t keep);
 page_heap_figures page_heap_read(void);
-/* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, and tables. */
+/* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, tables, and the kernel's page
+ * tables. */
 size_t span_overhead_bytes(void);
 /* Zeroed memory that is never given back, for tables. NULL if refused. */
 void *page_heap_map_table(size_t size);

@@ -158,12 +158,12 @@ static void take(taken *t) {
     static int owner;
     size_t size = some_size(), align = some_align();
     uint32_t tag = 7 << TAG_HEAP_SHIFT | TAG_LARGE;
-    span *s = page_heap_take(size, align, SPAN_LARGE, tag, (struct rn_heap *)(void *)&owner);
+    span *s = page_heap_take(size, align, SPAN_LARGE, tag, (struct heap *)(void *)&owner);
     REQUIRE(s != NULL);
     CHECK_EQ(0u, s->start & (align == 0 ? GRANULE - 1 : align - 1));
     CHECK_EQ(size, s->size);
     CHECK((size_t)s->granules * GRANULE >= size && (size_t)s->granules * GRANULE < size + GRANULE + os.page_size);
-    CHECK(s->heap == (struct rn_heap *)(void *)&owner);
+    CHECK(s->heap == (struct heap *)(void *)&owner);
     CHECK_EQ(tag, page_map_entry((void *)(s->start + size - 1))->tag);
     CHECK_EQ(s, span_of_id(page_map_entry((void *)(s->start + size - 1))->span));
     model_use(s->start, 0, pages_of(s));

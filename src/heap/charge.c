@@ -1,0 +1,183 @@
+/* charge.c: what heaps are charged.
+ *
+ * A charge is made for committed pages, and climbs from a heap to the root. So that it need not climb each time, a heap that
+ * holds much asks its parent for more than it needs: its credit, which covers the next charges and which pressure takes
+ * back. Start with heap_charge. */
+#include "footprint.h"
+
+enum {
+    CREDIT_FROM = 1 << 20, /* heaps that hold less have none */
+    CREDIT_PART = 16,
+    CREDIT_MIN = 64 << 10,
+    CREDIT_MAX = 256 << 10,
+};
+
+static size_t read_size(const size_t *value) {
+    return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
+static void add(size_t *value, size_t bytes) {
+    __atomic_fetch_add(value, bytes, __ATOMIC_RELAXED);
+}
+
+static void subtract(size_t *value, size_t bytes) {
+    __atomic_fetch_sub(value, bytes, __ATOMIC_RELAXED);
+}
+
+static void raise_peak(struct heap *heap, size_t used) {
+    size_t peak = read_size(&heap->peak);
+    while (used > peak &&
+           !__atomic_compare_exchange_n(&heap->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+/* The heap has come to hold so much. */
+static void settle(struct heap *heap, size_t used) {
+    raise_peak(heap, used);
+    if (UNLIKELY(read_size(&heap->soft) != 0) && heap_soft_excess(heap) != 0)
+        this_thread.over = heap;
+}
+
+/* --- limits --------------------------------------------------------------------------------------------------- */
+
+/* Whether the heap may hold so much. In the root's account lies what is nobody's, too. */
+static bool allows(const struct heap *heap, size_t used) {
+    size_t limit = read_size(&heap->limit);
+    if (UNLIKELY(limit != 0 && used > limit))
+        return false;
+    return heap->parent != NULL || footprint_allows(used);
+}
+
+bool heap_has_room(const struct heap *heap, size_t bytes) {
+    size_t sum;
+    if (__builtin_add_overflow(read_size(&heap->used), bytes, &sum) || sum > PTRDIFF_MAX)
+        sum = PTRDIFF_MAX; /* to which more may yet be added */
+    return allows(heap, sum);
+}
+
+struct heap *heap_without_room(struct heap *heap, size_t bytes) {
+    while (heap != NULL && heap_has_room(heap, bytes))
+        heap = heap->parent;
+    return heap;
+}
+
+void heap_note_denied(struct heap *heap) {
+    for (; heap != NULL; heap = heap->parent)
+        add(&heap->denied, 1);
+}
+
+/* --- credit --------------------------------------------------------------------------------------------------- */
+
+/* How much a heap may be ahead of its use. */
+static size_t credit_allowed(const struct heap *heap) {
+    size_t used = read_size(&heap->used);
+    if (used < CREDIT_FROM)
+        return 0;
+    size_t part = used / CREDIT_PART;
+    return part < CREDIT_MAX ? part : CREDIT_MAX;
+}
+
+static bool use_credit(struct heap *heap, size_t bytes) {
+    size_t credit = read_size(&heap->credit);
+    while (credit >= bytes)
+        if (__atomic_compare_exchange_n(&heap->credit, &credit, credit - bytes, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+/* Where a heap has more than most, takes what is beyond keep. */
+static size_t take_surplus(struct heap *heap, size_t most, size_t keep) {
+    size_t credit = read_size(&heap->credit);
+    while (credit > most)
+        if (__atomic_compare_exchange_n(&heap->credit, &credit, keep, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return credit - keep;
+    return 0;
+}
+
+void heap_return_credit(struct heap *heap) {
+    size_t bytes = take_surplus(heap, 0, 0);
+    if (bytes != 0)
+        heap_uncharge(heap->parent, bytes);
+}
+
+/* What a heap gives up its parent no longer bears for it, and so has ahead itself. */
+void heap_recall_credit(struct heap *top) {
+    for (struct heap *heap = heap_first_in(top); heap != top; heap = heap_next_in(top, heap)) {
+        size_t bytes = take_surplus(heap, 0, 0);
+        if (bytes == 0)
+            continue;
+        subtract(&heap->parent->used, bytes);
+        if (heap->parent->parent != NULL)
+            add(&heap->parent->credit, bytes);
+    }
+    footprint_shrunk();
+}
+
+/* --- charging ------------------------------------------------------------------------------------------------- */
+
+/* Up to this heap went a charge: its credit bore the rest, or it is the root. */
+static bool ends_here(struct heap *heap, size_t bytes) {
+    return heap->parent == NULL || use_credit(heap, bytes);
+}
+
+static void undo(struct heap *heap, const struct heap *end, size_t bytes) {
+    for (; heap != end; heap = heap->parent)
+        subtract(&heap->used, bytes);
+}
+
+/* Adds to the heap and to each further up until a credit bears it, or to none. */
+static bool climb(struct heap *heap, size_t bytes) {
+    struct heap *last = heap;
+    for (;; last = last->parent) {
+        if (UNLIKELY(!allows(last, __atomic_add_fetch(&last->used, bytes, __ATOMIC_RELAXED)))) {
+            undo(heap, last->parent, bytes);
+            return false;
+        }
+        if (ends_here(last, bytes))
+            break;
+    }
+    for (struct heap *h = heap; h != last->parent; h = h->parent)
+        settle(h, read_size(&h->used));
+    if (last->parent == NULL)
+        footprint_grew(bytes);
+    return true;
+}
+
+/* Has the ancestors bear so much for the heap, and some credit if they can. */
+static bool charge_parent(struct heap *heap, size_t bytes) {
+    if (credit_allowed(heap) != 0 && climb(heap->parent, bytes + CREDIT_MIN)) {
+        add(&heap->credit, CREDIT_MIN);
+        return true;
+    }
+    return climb(heap->parent, bytes);
+}
+
+bool heap_charge(struct heap *heap, size_t bytes) {
+    if (heap->parent == NULL)
+        return climb(heap, bytes);
+    size_t used = __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
+    if (allows(heap, used) && (use_credit(heap, bytes) || charge_parent(heap, bytes))) {
+        settle(heap, used);
+        return true;
+    }
+    subtract(&heap->used, bytes);
+    return false;
+}
+
+void heap_uncharge(struct heap *heap, size_t bytes) {
+    while (bytes != 0) {
+        struct heap *parent = heap->parent;
+        size_t surplus = bytes;
+        if (parent != NULL) {
+            size_t most = credit_allowed(heap);
+            add(&heap->credit, bytes);
+            surplus = take_surplus(heap, most, most / 2);
+        }
+        __atomic_fetch_sub(&heap->used, bytes, __ATOMIC_RELEASE); /* last: a retired heap may be gone from here on */
+        if (parent == NULL)
+            footprint_shrunk();
+        heap = parent;
+        bytes = parent == NULL ? 0 : surplus;
+    }
+}

@@ -1,0 +1,82 @@
+/* footprint.c: what the whole process holds, and whether it may.
+ *
+ * It is looked at wherever the root's account is charged. A part of the limit is withheld, the reserve: only a thread that was
+ * just denied something gets it, to unwind its stack and say why. Start with footprint_allows. */
+#include "footprint.h"
+
+#include "hardened.h"
+#include "mapped.h"
+#include "shared.h"
+
+enum {
+    RESERVE = 64 << 10,
+    RESERVE_PART = 16, /* of a small limit it is no more than this part */
+    MEASURE_STEP = 1 << 20,
+};
+
+static size_t reserve_wanted = RESERVE;
+
+/* Charged to the root since what others have mapped was last measured. */
+static size_t grown OWN_LINE;
+
+static size_t beside_the_heaps(void) {
+    return span_overhead_bytes() + hardened_parked_bytes() + mapped_bytes() + rest_bytes();
+}
+
+size_t footprint_bytes(void) {
+    return __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED) + beside_the_heaps();
+}
+
+size_t footprint_limit(void) {
+    size_t own = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    size_t shared = shared_limited() ? shared_limit() : 0;
+    return own == 0 || (shared != 0 && shared < own) ? shared : own;
+}
+
+void footprint_set_reserve(size_t bytes) {
+    reserve_wanted = bytes;
+}
+
+static size_t reserve_of(size_t limit) {
+    size_t most = limit / RESERVE_PART;
+    return reserve_wanted < most ? reserve_wanted : most;
+}
+
+/* Whether so much lies within the limit, or, for one who was denied, within what is withheld of it. */
+static bool is_within(size_t bytes, size_t limit) {
+    if (bytes <= limit - reserve_of(limit)) {
+        this_thread.denied = 0;
+        return true;
+    }
+    return this_thread.denied && bytes <= limit;
+}
+
+bool footprint_allows(size_t root_used) {
+    size_t limit = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    bool shares = shared_limited();
+    if (LIKELY(limit == 0 && !shares))
+        return true;
+    size_t bytes = root_used + beside_the_heaps();
+    if (limit != 0 && !is_within(bytes, limit))
+        return false;
+    return !shares || shared_cover(bytes, this_thread.denied ? 0 : reserve_of(shared_limit()));
+}
+
+void footprint_grew(size_t bytes) {
+    if (LIKELY(__atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) == 0 && !shared_limited()))
+        return;
+    if (__atomic_add_fetch(&grown, bytes, __ATOMIC_RELAXED) < MEASURE_STEP)
+        return;
+    __atomic_store_n(&grown, 0, __ATOMIC_RELAXED);
+    mapped_measure();
+}
+
+void footprint_shrunk(void) {
+    if (UNLIKELY(shared_limited()))
+        shared_settle(footprint_bytes());
+}
+
+void footprint_note_denied(void) {
+    if (!heap_has_room(&root_heap, os.page_size))
+        this_thread.denied = 1;
+}

@@ -1,0 +1,27 @@
+/* footprint.h: what the whole process holds, beside its limit: the root's account, which is all heaps', the library's own, what
+ * the program maps itself, and the rest. */
+#ifndef RATION_HEAP_FOOTPRINT_H
+#define RATION_HEAP_FOOTPRINT_H
+
+#include "heap.h"
+
+#pragma GCC visibility push(hidden)
+
+/* All that the process holds, in bytes. */
+size_t footprint_bytes(void);
+/* The least of the limits that bound it; 0 where none does. */
+size_t footprint_limit(void);
+/* Whether the process may hold what it does, were the root's account so much. */
+bool footprint_allows(size_t root_used);
+/* The root's account was charged so much more. */
+void footprint_grew(size_t bytes);
+/* The root's account, or something else that the process holds, has become less. */
+void footprint_shrunk(void);
+/* So much of the root's limit is for a thread that was just denied something: it must be able to say so. */
+void footprint_set_reserve(size_t bytes);
+/* This thread's request was denied. */
+void footprint_note_denied(void);
+
+#pragma GCC visibility pop
+
+#endif
