@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a limit costs that is never met: instructions of programs of one thread, with and without `--limit`.
 
-    tests/limits/cost.py [--build DIRECTORY]
+    tests/limits/cost.py [--without-command] [--build DIRECTORY]
 
 Instructions are counted by callgrind, which leaves the program's malloc alone and runs the same on every machine.
 Under valgrind there is no rseq, so every malloc and free takes the slow path, where a limit's accounting is; natively
@@ -15,6 +15,10 @@ import re
 import subprocess
 import sys
 import tempfile
+
+sys.dont_write_bytecode = True
+
+import limited
 
 MOST = 1.005
 PYTHON = "d = {}\nfor i in range(12000): d[str(i)] = [i] * (i % 40)\nprint(sum(len(v) for v in d.values()))"
@@ -34,13 +38,11 @@ def programs(build):
     }
 
 
-def count(build, command, limit):
+def count(options, command, limit):
     """The program's instructions, and what it put out. `ration run` may stay as its parent: only the program's own
     count is read."""
     with tempfile.TemporaryDirectory(prefix="limits-") as directory:
-        run = [os.path.join(build, "bin", "ration"), "run", *limit, "--", *command]
-        if limit:
-            run[2:2] = ["--autopsy", directory, "--quiet"]
+        run = [*limited.prefix(options, limit, directory), *command]
         valgrind = ["valgrind", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={directory}/%p.out"]
         variables = dict(os.environ, PYTHONMALLOC="malloc", PYTHONHASHSEED="0", PERL_HASH_SEED="0", LC_ALL="C")
         done = subprocess.run(valgrind + run, env=variables, capture_output=True, timeout=900, check=False)
@@ -56,10 +58,10 @@ def count(build, command, limit):
     raise RuntimeError("callgrind wrote no figures of the program")
 
 
-def check(build, name, command):
+def check(options, name, command):
     try:
-        without, expected = count(build, command, [])
-        limited, output = count(build, command, ["--limit", "4G"])
+        without, expected = count(options, command, "")
+        limited, output = count(options, command, "4G")
     except (RuntimeError, subprocess.TimeoutExpired) as problem:
         print(f"FAIL {name}: {problem}")
         return False
@@ -70,11 +72,10 @@ def check(build, name, command):
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="what a limit costs that is never met")
-    parser.add_argument("--build", default=os.path.join(here, "..", "..", "build"))
-    build = os.path.abspath(parser.parse_args().build)
-    results = [check(build, name, command) for name, command in programs(build).items()]
+    limited.add_arguments(parser)
+    options = parser.parse_args()
+    results = [check(options, name, command) for name, command in programs(os.path.abspath(options.build)).items()]
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(not all(results))
 

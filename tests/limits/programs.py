@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs unmodified Debian programs at limits that are too low for what they are asked to do.
 
-    tests/limits/programs.py [--build DIRECTORY] [--address-space] [--list] [NAME...]
+    tests/limits/programs.py [--without-command] [--address-space] [--build DIRECTORY] [--list] [NAME...]
 
 Each must say that it is out of memory in its own words, or go on with less and do its work right. None may hang, end by
 the kernel's hand, or leave damaged data. --address-space runs them on libc's malloc under `ulimit -v` instead, which
@@ -18,6 +18,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
 
+import limited
 from place import Failure, Place, answers, free_port
 from servers import NGINX_CONFIGURATION, POSTGRES, ready
 
@@ -258,17 +259,15 @@ def run_program(name, prefix):
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="run Debian's programs at limits that bite")
-    parser.add_argument("--build", default=os.path.join(here, "..", "..", "build"))
+    limited.add_arguments(parser)
     parser.add_argument("--address-space", action="store_true", help="on libc's malloc, under ulimit -v")
     parser.add_argument("--list", action="store_true", help="print the names and do nothing else")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
-    ration = os.path.join(os.path.abspath(options.build), "bin", "ration")
 
     def under_ration(mebibytes, directory):
-        return (ration, "run", "--limit", f"{mebibytes}M", "--quiet", "--autopsy", directory, "--")
+        return limited.prefix(options, f"{mebibytes}M", directory)
 
     def under_address_space(mebibytes, _):
         return ("prlimit", f"--as={mebibytes << 20}", "--")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How much of a limit a program can use, by use.c, for blocks of several sizes and two limits.
 
-    tests/limits/use.py [--build DIRECTORY]
+    tests/limits/use.py [--without-command] [--build DIRECTORY]
 
 The base is what the process has resident before it allocates anything (RssAnon at the start of main). Live blocks must
 come to 97 % of the limit less that, and of what lies in pages without a live block after most blocks were freed, 97 %
@@ -13,14 +13,18 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+
+import limited
+
 SHARE = 0.97
 SIZES = {64: 300, 100: 5000, 300: 64, 1000: 70000, 5000: 100, 70000: 1000, 1 << 20: 300}
 COLUMNS = "{:>8} {:>5} {:>10} {:>11} {:>7} {:>11} {:>11} {:>7}  {}"
 
 
 def measure(options, directory, size, limit):
-    command = [os.path.join(options.build, "bin", "ration"), "run", "--limit", f"{limit}M", "--quiet", "--autopsy",
-               directory, "--", options.program, str(size), str(SIZES[size]), str(limit << 20)]
+    command = [*limited.prefix(options, f"{limit}M", directory), options.program, str(size), str(SIZES[size]),
+               str(limit << 20)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     words = done.stdout.split()
     if done.returncode != 0 or len(words) != 5:
@@ -44,9 +48,8 @@ def row(options, directory, size, limit):
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="how much of a limit can be used")
-    parser.add_argument("--build", default=os.path.join(here, "..", "..", "build"))
+    limited.add_arguments(parser)
     options = parser.parse_args()
     options.program = os.path.join(options.build, "tests", "limits", "use")
     print(COLUMNS.format("size", "MiB", "base", "in blocks", "used", "in empty", "had again", "share", ""))
