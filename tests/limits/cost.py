@@ -31,7 +31,7 @@ SQL = ("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t SELECT valu
 def programs(build):
     return {
         "c": [os.path.join(build, "tests", "limits", "cost")],
-        "python3": ["/usr/bin/python3", "-S", "-E", "-c", PYTHON],
+        "python3": ["/usr/bin/python3", "-S", "-c", PYTHON],
         "perl": ["/usr/bin/perl", "-e", PERL],
         "lua": ["/usr/bin/lua5.4", "-e", LUA],
         "sqlite3": ["/usr/bin/sqlite3", ":memory:", SQL],

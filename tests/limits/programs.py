@@ -241,7 +241,8 @@ def redis(place):
 
 PROGRAMS = {function.__name__: function for function in (python, perl, ruby, lua, jq, node, xz, gcc, git, sqlite3,
                                                           postgresql, nginx, redis)}
-RESERVES_MUCH = {"node", "redis"}
+NOT_BY_ADDRESS_SPACE = {"node", "redis"}
+NOT_WITHOUT_COMMAND = {"redis"}
 
 
 def run_program(name, prefix):
@@ -274,7 +275,9 @@ def main():
     unknown = [name for name in options.names if name not in PROGRAMS]
     if unknown:
         sys.exit(f"limits: no such program: {', '.join(unknown)}")
-    names = options.names or [name for name in PROGRAMS if not (options.address_space and name in RESERVES_MUCH)]
+    left_out = (NOT_BY_ADDRESS_SPACE if options.address_space else
+                NOT_WITHOUT_COMMAND if options.without_command else set())
+    names = options.names or [name for name in PROGRAMS if name not in left_out]
     if options.list:
         print("\n".join(names))
         return

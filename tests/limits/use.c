@@ -45,7 +45,7 @@ static void note_pages(const block *one, bool live) {
         note_page(page, live);
 }
 
-/* What the process has before it allocates anything: its own data and whatever its malloc began with. */
+/* What the process has before it allocates anything: its libraries' data and whatever its malloc began with. */
 static size_t resident_at_start(void) {
     char text[4096];
     FILE *status = fopen("/proc/self/status", "re");
@@ -107,9 +107,10 @@ int main(int argc, char **argv) {
         return 2;
     }
     size_t size = strtoul(argv[1], NULL, 10), other = strtoul(argv[2], NULL, 10), limit = strtoul(argv[3], NULL, 10);
+    size_t base = resident_at_start();
+    /* The table is the program's own data: resident from here on, so that it grows by nothing later. */
     memset(pages, 1, sizeof pages);
     memset(pages, 0, sizeof pages);
-    size_t base = resident_at_start();
     filled first = fill(size, 2 * limit);
     scatter(&first, size);
     size_t emptied = bytes_without_live_blocks();
