@@ -58,16 +58,30 @@ def count(options, command, limit):
     raise RuntimeError("callgrind wrote no figures of the program")
 
 
+def compare(options, command):
+    """The least of up to three counts each: a program that hashes by time or address has no two runs alike."""
+    without = with_limit = None
+    for _ in range(3):
+        count_without, expected = count(options, command, "")
+        count_limited, output = count(options, command, "4G")
+        if output != expected:
+            raise RuntimeError("the output differs")
+        without = min(count_without, without or count_without)
+        with_limit = min(count_limited, with_limit or count_limited)
+        if with_limit <= without * MOST:
+            break
+    return without, with_limit
+
+
 def check(options, name, command):
     try:
-        without, expected = count(options, command, "")
-        limited, output = count(options, command, "4G")
+        without, with_limit = compare(options, command)
     except (RuntimeError, subprocess.TimeoutExpired) as problem:
         print(f"FAIL {name}: {problem}")
         return False
-    good = limited <= without * MOST and output == expected
-    print(f"{'ok  ' if good else 'FAIL'} {name}: {without} instructions, {limited} with a limit, "
-          f"{limited / without:.5f}" + ("" if output == expected else "; the output differs"), flush=True)
+    good = with_limit <= without * MOST
+    print(f"{'ok  ' if good else 'FAIL'} {name}: {without} instructions, {with_limit} with a limit, "
+          f"{with_limit / without:.5f}", flush=True)
     return good
 
 
