@@ -27,15 +27,31 @@ static size_t fallen(size_t before, size_t after) {
     return before > after ? before - after : 0;
 }
 
-static size_t release_pages(const shortage *s) {
-    size_t before = given_back(), used = used_now(s);
+static bool still_short(const shortage *s, size_t released) {
+    return s->by_limit ? heap_without_room(s->heap, s->bytes) == s->heap : released == 0;
+}
+
+/* Free spans are in no account but the root's. */
+static void give_free_spans(const shortage *s) {
+    if (s->heap != &root_heap)
+        return;
     if (hardened)
         hardened_give_parked();
     page_heap_purge(0);
+}
+
+static void give_idle_pages(const shortage *s) {
     heap_lock_tree();
-    heap_purge_subtree(s->heap);
     heap_recall_credit(s->heap);
+    heap_purge_subtree(s->heap);
     heap_unlock_tree();
+}
+
+static size_t release_pages(const shortage *s) {
+    size_t before = given_back(), used = used_now(s);
+    give_free_spans(s);
+    if (still_short(s, given_back() - before))
+        give_idle_pages(s);
     return given_back() - before + fallen(used, used_now(s));
 }
 
@@ -50,15 +66,13 @@ static size_t release_caches(const shortage *s) {
     threads_take_over();
     thread_drain_own();
     heap_bury_all_retired();
-    size_t returned = release_pages(s);
-    return returned + fallen(before, used_now(s));
+    size_t by_spans = fallen(before, used_now(s));
+    if (!still_short(s, by_spans))
+        return by_spans == 0 ? 1 : by_spans; /* whoever made the room */
+    return by_spans + release_pages(s);
 }
 
 /* --- the program's -------------------------------------------------------------------------------------------- */
-
-static bool still_short(const shortage *s, size_t released) {
-    return s->by_limit ? heap_without_room(s->heap, s->bytes) == s->heap : released == 0;
-}
 
 static size_t call_callbacks(const shortage *s) {
     size_t released = 0, by_it;
