@@ -88,7 +88,7 @@ static void look_for_strays(run_state *state) {
 /* --- signals -------------------------------------------------------------------------------------------------------- */
 
 /* Not those that stop us with the program, nor those that tell of a fault of our own. */
-static void forwarded_signals(sigset_t *set) {
+void run_signals(sigset_t *set) {
     static const int kept[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
 
     (void)sigfillset(set);
@@ -207,7 +207,7 @@ int run_supervise(run_state *state) {
     sigset_t set;
     int signals, status;
 
-    forwarded_signals(&set);
+    run_signals(&set);
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = loop(state, signals);
     (void)close(signals);
