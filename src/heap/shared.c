@@ -251,9 +251,22 @@ static void begin_as_child(void) {
     os_unlock(&own->lock);
 }
 
+/* Free memory that parent and child both take into use again is there twice, and no charge tells of it. So where the limit may be
+ * met, none is left to be inherited. */
+static void give_free_memory(void) {
+    if (read_word(&shared->used) <= shared_limit() / 2)
+        return;
+    thread_drain_own();
+    heap_lock_tree();
+    heap_purge_subtree(&root_heap);
+    heap_unlock_tree();
+    page_heap_purge(0);
+}
+
 void shared_before_fork(void) {
     if (shared == NULL || !takes_part())
         return;
+    give_free_memory();
     __atomic_fetch_add(&shared->forks, 1, __ATOMIC_RELEASE);
     if (is_entangled())
         return;
