@@ -17,11 +17,17 @@ extern int limit_of_ration(rn_heap *, size_t) __asm__("rn_heap_set_limit") WEAK;
 
 enum { PAGE = 4096, MIB = 1 << 20, RW = PROT_READ | PROT_WRITE, OWN = MAP_PRIVATE | MAP_ANONYMOUS };
 
+/* Where the function's library lies in memory. */
+static const void *library_of(const void *function) {
+    Dl_info info = {0};
+    return function != NULL && dladdr(function, &info) != 0 ? info.dli_fbase : NULL;
+}
+
 /* Not in a static program, nor on another manager. */
 static bool counted_here(void) {
-    bool counted = root_of_ration != NULL && sysconf(_SC_PAGESIZE) == PAGE &&
-                   dlsym(RTLD_DEFAULT, "mmap64") != dlsym(RTLD_NEXT, "mmap64") &&
-                   dlsym(RTLD_DEFAULT, "rn_free") != NULL;
+    const void *ration = library_of((const void *)root_of_ration);
+    bool counted = ration != NULL && ration != library_of((const void *)counted_here) &&
+                   ration == library_of(dlsym(RTLD_DEFAULT, "mmap")) && sysconf(_SC_PAGESIZE) == PAGE;
     if (!counted)
         skip("nothing counts here what is mapped");
     return counted;
