@@ -7,6 +7,7 @@
 #include <ration/heap.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 /* The preload library's, where it is there. */
@@ -166,6 +167,24 @@ static void threads_count_until_they_end(void) {
     CHECK_EQ(before, counted());
 }
 
+static void what_is_mapped_past_libc_counts_as_measured(void) {
+    if (!counted_here())
+        return;
+    if (emulated()) {
+        skip("what is resident is the emulator's");
+        return;
+    }
+    rn_stats before = figures();
+    char *range = (char *)syscall(SYS_mmap, NULL, 32 * MIB, RW, OWN, -1, 0);
+    REQUIRE(range != MAP_FAILED);
+    memset(range, 1, 32 * MIB);
+    rn_stats touched = figures();
+    CHECK_EQ(before.mapped, touched.mapped);
+    CHECK(touched.rest >= before.rest + 28 * MIB && touched.rest <= before.rest + 36 * MIB);
+    syscall(SYS_munmap, range, 32 * MIB);
+    CHECK(figures().rest <= before.rest + 4 * MIB);
+}
+
 /* --- denial: each in a process of its own, for its limit ------------------------------------------------------- */
 
 static void must(bool condition, int line) {
@@ -287,5 +306,6 @@ static void signal_handlers_may_map(void) {
 TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over),
       TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
       TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
-      TEST(each_call_meets_the_limit), TEST(what_was_touched_is_denied_at_the_limit),
-      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
+      TEST(what_is_mapped_past_libc_counts_as_measured), TEST(each_call_meets_the_limit),
+      TEST(what_was_touched_is_denied_at_the_limit), TEST(a_forked_child_has_counts_of_its_own),
+      TEST(signal_handlers_may_map))
