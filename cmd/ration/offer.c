@@ -23,6 +23,7 @@
 
 enum {
     BACKLOG = 1024,
+    MARGIN = 256 << 10,        /* what an entangled process may write to until it is measured again */
     FORK_PATIENCE = 10,        /* measurements put off */
     SPARE = 256 << 10,         /* how far a process may be ahead, so that it need not take room at each step */
     SHARED_LITTLE = 256 << 10, /* pages that others have, too, and that may as well be forgotten */
@@ -184,9 +185,9 @@ static void measure(const offer *o, shared_slot *slot) {
 
     if (has_changed(slot) || !process_holding(slot->pid, &held) || has_changed(slot))
         return;
-    __atomic_store_n(&slot->base, held.share, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->base, held.share + MARGIN, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->grown_before, grown, __ATOMIC_RELAXED);
-    raise_taken(o, slot, held.share);
+    raise_taken(o, slot, held.share + MARGIN);
     if (held.others < SHARED_LITTLE)
         __atomic_store_n(&slot->entangled, 0, __ATOMIC_RELEASE);
 }

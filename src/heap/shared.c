@@ -7,7 +7,7 @@
  * and then the other has it alone. So what one gives back may make no room, and what it writes to takes some that nobody can
  * deny. Until such a process is measured (by the command, often and when one is about to be denied) it counts as what it was
  * found to hold, a shared page in parts, and all that it took into use since. At first that is its footprint in the parent,
- * nothing in the child. Start with counted. */
+ * little in the child. Start with counted. */
 #include "shared.h"
 
 #include "footprint.h"
@@ -219,7 +219,8 @@ static int known_pid(void) {
 
 static void begin_slot(shared_slot *slot) {
     size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
-    *slot = (shared_slot){.state = SHARED_CLAIMED, .entangled = 1, .pid = known_pid(), .footprint = footprint};
+    *slot = (shared_slot){
+        .state = SHARED_CLAIMED, .entangled = 1, .base = SHARED_CHILD, .pid = known_pid(), .footprint = footprint};
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
 }
 
@@ -254,7 +255,7 @@ static void begin_as_child(void) {
 /* Free memory that parent and child both take into use again is there twice, and no charge tells of it. So where the limit may be
  * met, none is left to be inherited. */
 static void give_free_memory(void) {
-    if (read_word(&shared->used) <= shared_limit() / 2)
+    if (read_word(&shared->used) <= shared_limit() / 8)
         return;
     thread_drain_own();
     heap_lock_tree();

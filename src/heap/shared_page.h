@@ -8,6 +8,8 @@
 enum {
     SHARED_MAGIC = 0x52415401, /* the last byte counts versions of this layout */
     SHARED_SLOTS = 8192,
+    SHARED_CHILD =
+        512 << 10, /* what a forked process is taken to write to at once: stack, libraries' data, our tables */
 };
 
 /* What becomes of the programs that the program starts. */

@@ -1,16 +1,15 @@
 /* mapping.c: libc's calls that map memory, so that what they map counts in the root's limit.
  *
- * The system calls are made here, as libc's functions do. brk and sbrk are libc's own: it remembers where the break is. All
+ * The system calls are made as libc's functions make them. brk and sbrk are libc's own: it remembers where the break is. All
  * of it works before the library has started, and in signal handlers. Start with mmap; heap/mapped.h has the bookkeeping. */
 #include "../heap/malloc.h"
 #include "../heap/mapped.h"
-#include "../os/syscall.h"
+#include "../os/calls.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -80,7 +79,7 @@ static long map(void *start, size_t length, int protection, int flags, int file,
     if (!mapped_reserve(reserved))
         return -ENOMEM;
     bool begun = mapped_begin();
-    long result = os_syscall(SYS_mmap, (long)start, (long)length, protection, flags, file, offset);
+    long result = os_call_mmap(start, length, protection, flags, file, offset);
     if (begun && !failed(result))
         note((uintptr_t)result, size, protection, flags);
     mapped_end(begun, reserved);
@@ -100,7 +99,7 @@ void *mmap_large(void *start, size_t length, int protection, int flags, int file
 
 EXPORT int munmap(void *start, size_t length) {
     bool begun = mapped_begin();
-    long result = os_syscall(SYS_munmap, (long)start, (long)length, 0, 0, 0, 0);
+    long result = os_call_munmap(start, length);
     if (begun && !failed(result))
         mapped_forget((uintptr_t)start, whole_pages(length));
     mapped_end(begun, 0);
@@ -116,7 +115,7 @@ static long protect(void *start, size_t length, int protection) {
     if (!mapped_reserve(reserved))
         return -ENOMEM;
     bool begun = mapped_begin();
-    long result = os_syscall(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
+    long result = os_call_mprotect(start, length, protection);
     if (begun && !failed(result) && writable)
         mapped_note_writable((uintptr_t)start, size);
     else if (begun && !failed(result))
@@ -170,8 +169,7 @@ static long remap(moving *m, void *wanted) {
     if (!mapped_reserve(reserved))
         return -ENOMEM;
     bool begun = mapped_begin();
-    long result =
-        os_syscall(SYS_mremap, (long)m->from, (long)m->old_size, (long)m->new_size, m->flags, (long)wanted, 0);
+    long result = os_call_mremap(m->from, m->old_size, m->new_size, m->flags, wanted);
     m->to = (uintptr_t)result;
     if (begun && !failed(result))
         note_moved(m, reserved);

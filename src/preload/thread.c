@@ -1,6 +1,7 @@
 /* thread.c: pthread_create, so that each thread counts in the root's limit: libc maps its stack where nobody sees it.
  *
- * The count is given back as the thread ends, by return, pthread_exit or cancellation. */
+ * The count is given back as the thread ends, by return, pthread_exit or cancellation. This file is compiled without exceptions:
+ * libc then runs the cleanup itself, and nothing of libgcc_s is needed. */
 #include "../heap/mapped.h"
 
 #include <dlfcn.h>

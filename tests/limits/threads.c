@@ -117,29 +117,41 @@ __attribute__((noinline)) static void use_stack(size_t bytes) {
 
 typedef struct crew {
     gate gate;
-    size_t stack;
+    size_t least, most; /* of its stack that each writes to */
 } crew;
 
 static void *stay(void *member_of) {
     crew *of = member_of;
-    use_stack(of->stack / 8 + random_below(of->stack / 2));
+    use_stack(of->least + random_below(of->most - of->least));
     gate_pass(&of->gate);
     return NULL;
 }
 
-/* Hundreds of threads, each with a part of its stack in use. */
-static void stacks(void) {
-    enum { THREADS = 400 };
+enum { THREADS = 400 };
+
+/* Hundreds of threads, each with a part of its stack in use, while others' blocks fill what is left. */
+static void fill_stacks(size_t least, size_t most) {
     static pthread_t running[THREADS];
+    hoard held = {.from = &every_class};
     while (time_left()) {
-        crew made = {GATE_CLOSED, (size_t)1 << 20};
+        crew made = {GATE_CLOSED, least, most};
         size_t count = 0;
-        while (count < THREADS && time_left() && start(&running[count], made.stack, stay, &made))
+        while (count < THREADS && time_left() && start(&running[count], (size_t)1 << 20, stay, &made))
             count++;
         gate_wait_for(&made.gate, count);
+        hoard_press(&held, now() + 0.1);
         gate_open(&made.gate);
         join_all(running, count);
+        hoard_give_all(&held);
     }
+}
+
+static void stacks(void) {
+    fill_stacks(8 << 10, 48 << 10);
+}
+
+static void stacks_deep(void) {
+    fill_stacks(128 << 10, 640 << 10);
 }
 
 /* What an ended thread leaves behind is another's to free. */
@@ -244,7 +256,7 @@ static void crossing(void) {
 }
 
 static const adversary cases[] = {
-    {"caches", caches, 65}, {"crowd", crowd, 9},       {"stacks", stacks, 401},
+    {"caches", caches, 65}, {"crowd", crowd, 9},       {"stacks", stacks, 401}, {"stacks-deep", stacks_deep, 401},
     {"churn", churn, 17},   {"crossing", crossing, 5},
 };
 

@@ -7,6 +7,7 @@
 #include <ration/heap.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 /* The preload library's, where it is there. */
@@ -17,11 +18,17 @@ extern int limit_of_ration(rn_heap *, size_t) __asm__("rn_heap_set_limit") WEAK;
 
 enum { PAGE = 4096, MIB = 1 << 20, RW = PROT_READ | PROT_WRITE, OWN = MAP_PRIVATE | MAP_ANONYMOUS };
 
+/* Where the function's library lies in memory. */
+static const void *library_of(const void *function) {
+    Dl_info info = {0};
+    return function != NULL && dladdr(function, &info) != 0 ? info.dli_fbase : NULL;
+}
+
 /* Not in a static program, nor on another manager. */
 static bool counted_here(void) {
-    bool counted = root_of_ration != NULL && sysconf(_SC_PAGESIZE) == PAGE &&
-                   dlsym(RTLD_DEFAULT, "mmap64") != dlsym(RTLD_NEXT, "mmap64") &&
-                   dlsym(RTLD_DEFAULT, "rn_free") != NULL;
+    const void *ration = library_of((const void *)root_of_ration);
+    bool counted = ration != NULL && ration != library_of((const void *)counted_here) &&
+                   ration == library_of(dlsym(RTLD_DEFAULT, "mmap")) && sysconf(_SC_PAGESIZE) == PAGE;
     if (!counted)
         skip("nothing counts here what is mapped");
     return counted;
@@ -160,6 +167,24 @@ static void threads_count_until_they_end(void) {
     CHECK_EQ(before, counted());
 }
 
+static void what_is_mapped_past_libc_counts_as_measured(void) {
+    if (!counted_here())
+        return;
+    if (emulated()) {
+        skip("what is resident is the emulator's");
+        return;
+    }
+    rn_stats before = figures();
+    char *range = (char *)syscall(SYS_mmap, NULL, 32 * MIB, RW, OWN, -1, 0);
+    REQUIRE(range != MAP_FAILED);
+    memset(range, 1, 32 * MIB);
+    rn_stats touched = figures();
+    CHECK_EQ(before.mapped, touched.mapped);
+    CHECK(touched.rest >= before.rest + 28 * MIB && touched.rest <= before.rest + 36 * MIB);
+    syscall(SYS_munmap, range, 32 * MIB);
+    CHECK(figures().rest <= before.rest + 4 * MIB);
+}
+
 /* --- denial: each in a process of its own, for its limit ------------------------------------------------------- */
 
 static void must(bool condition, int line) {
@@ -281,5 +306,6 @@ static void signal_handlers_may_map(void) {
 TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over),
       TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
       TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
-      TEST(each_call_meets_the_limit), TEST(what_was_touched_is_denied_at_the_limit),
-      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
+      TEST(what_is_mapped_past_libc_counts_as_measured), TEST(each_call_meets_the_limit),
+      TEST(what_was_touched_is_denied_at_the_limit), TEST(a_forked_child_has_counts_of_its_own),
+      TEST(signal_handlers_may_map))
