@@ -3,6 +3,7 @@
  * The fast paths are sacred: no lock, no call, no count. tests/packaging holds them to their instructions. Everything
  * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
 #include "malloc.h"
+#include "events.h"
 #include "footprint.h"
 #include "section.h"
 #include "tell_valgrind.h"
@@ -28,8 +29,9 @@ HOT void *rn_malloc(size_t size) {
     return malloc_slow(size);
 }
 
-static void *denied(struct heap *heap) {
+static void *denied(struct heap *heap, size_t bytes) {
     heap_note_denied(heap);
+    heap_tell_denied(heap, bytes);
     footprint_note_denied();
     errno = ENOMEM;
     return NULL;
@@ -99,7 +101,7 @@ static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
     }
     this_thread.inside--;
     tell_taken(block, size, *clean);
-    return LIKELY(block != NULL) ? block : denied(heap);
+    return LIKELY(block != NULL) ? block : denied(heap, size);
 }
 
 COLD void *malloc_slow(size_t size) {
@@ -167,7 +169,7 @@ COLD void free_slow(void *block) {
 void *heap_calloc(struct heap *heap, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
-        return denied(heap);
+        return denied(heap, SIZE_MAX);
     bool clean;
     void *block = take(heap, bytes, 1, &clean);
     return block == NULL || clean ? block : memset(block, 0, bytes);
@@ -259,7 +261,7 @@ static void *resize_large(span *s, size_t size) {
         resized = large_resize(s, size);
     tell_copying(false);
     if (resized == NULL)
-        return denied(s->heap);
+        return denied(s->heap, size);
     if (resized == block) {
         tell_resized(block, size);
     } else {
