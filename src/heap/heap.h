@@ -118,7 +118,10 @@ void heap_bury_retired(void);
 void heap_bury_all_retired(void);
 void heap_purge_subtree(struct heap *);
 void heap_lock_tree(void);
+bool heap_lock_tree_within(unsigned milliseconds);
 void heap_unlock_tree(void);
+/* Puts the children of each heap in the order of what they use, most first. The tree's lock is held. */
+void heap_sort_tree(void);
 void heap_add_span(struct heap *, span *);
 void heap_remove_span(struct heap *, span *);
 void heap_each_span(void (*look)(const span *));
@@ -267,6 +270,9 @@ void threads_start(void);
 bool threads_alone(void);
 /* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
+/* Adds up the blocks in all threads' caches, by class. unknown: how many threads could not be stopped, and are left out. False,
+ * with nothing done, where that would take too long. */
+bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown);
 void threads_drop_heap(struct heap *);
 /* The same of this thread's alone; what it has cached goes back. */
 void thread_drop_own(struct heap *);

@@ -94,20 +94,25 @@ static bool add_if_there_is_room(size_t *count, size_t units, size_t bytes) {
 }
 
 /* A signal handler may map memory while its thread is inside the library, whose locks pressure would take. */
-static bool relieve(size_t bytes, unsigned *stages) {
-    if (within || this_thread.inside != 0 || __atomic_load_n(&this_thread.busy, __ATOMIC_RELAXED) != 0)
-        return false;
-    return pressure_relieve(&root_heap, bytes, stages);
+static bool may_act(void) {
+    return !within && this_thread.inside == 0 && __atomic_load_n(&this_thread.busy, __ATOMIC_RELAXED) == 0;
+}
+
+static void deny(size_t bytes) {
+    if (may_act())
+        pressure_denied(&root_heap, bytes);
+    else
+        heap_note_denied(&root_heap);
 }
 
 static bool reserve(size_t *count, size_t units, size_t bytes) {
     for (unsigned stages = 0; !add_if_there_is_room(count, units, bytes);)
-        if (!relieve(bytes, &stages)) {
-            heap_note_denied(&root_heap);
-            footprint_note_denied();
+        if (!may_act() || !pressure_relieve(&root_heap, bytes, &stages)) {
+            deny(bytes);
             return false;
         }
-    footprint_grew(bytes);
+    if (may_act())
+        footprint_grew(bytes);
     return true;
 }
 

@@ -3,6 +3,7 @@
  *
  * It runs on the thread whose request was refused, with no lock held. Start with pressure_relieve. */
 #include "pressure.h"
+#include "events.h"
 #include "footprint.h"
 #include "mapped.h"
 #include "shared.h"
@@ -164,6 +165,7 @@ uint64_t pressure_time(void) {
 
 void pressure_denied(struct heap *heap, size_t bytes) {
     heap_note_denied(heap);
+    heap_tell_denied(heap, bytes);
     footprint_note_denied();
     if (!this_thread.relieving && heap_without_room(heap, bytes) == &root_heap)
         on_limit_denied(bytes);

@@ -4,7 +4,7 @@
 #include "hardened.h"
 #include "section.h"
 
-enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64 };
+enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64, COUNT_WAIT_MS = 200 };
 
 __thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
 
@@ -358,6 +358,25 @@ unsigned threads_take_over(void) {
     let_others_go();
     os_unlock(&threads_lock);
     return left;
+}
+
+static void count_cached(const thread *t, size_t blocks[SIZE_CLASSES_COUNT]) {
+    for (const cache *c = t->caches; c != NULL; c = c->next)
+        for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+            blocks[i] += cache_blocks(c, i);
+}
+
+bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown) {
+    if (!os_lock_within(&threads_lock, COUNT_WAIT_MS))
+        return false;
+    *unknown = stop_others();
+    for (const thread *t = threads; t != NULL; t = t->next)
+        if (is_other(t) ? !t->unsettled
+                        : !this_thread.busy) /* busy: in a signal handler that interrupted a slow path */
+            count_cached(t, blocks);
+    let_others_go();
+    os_unlock(&threads_lock);
+    return true;
 }
 
 void thread_drain_own(void) {

@@ -1,6 +1,7 @@
 /* tree.c: the tree of heaps: making, reading, retiring and destroying them.
  *
  * A retired heap stays where it was, nameless, until the last that lies in it is freed. Start with rn_heap_new. */
+#include "events.h"
 #include "hardened.h"
 #include "mapped.h"
 
@@ -105,6 +106,7 @@ static struct heap *take_tables(void) {
 
 static rn_heap *no_memory(struct heap *parent) {
     heap_note_denied(parent);
+    heap_tell_denied(parent, sizeof *parent);
     errno = ENOMEM;
     return NULL;
 }
@@ -350,6 +352,10 @@ size_t rn_heap_trim(rn_heap *handle) {
 
 void heap_lock_tree(void) {
     os_lock(&tree_lock);
+}
+
+bool heap_lock_tree_within(unsigned milliseconds) {
+    return os_lock_within(&tree_lock, milliseconds);
 }
 
 void heap_unlock_tree(void) {

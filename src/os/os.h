@@ -76,6 +76,8 @@ typedef struct os_mutex {
 
 void os_lock(os_mutex *mutex);
 void os_unlock(os_mutex *mutex);
+/* Waits for the lock no longer than about this. False if it could not be had. */
+bool os_lock_within(os_mutex *mutex, unsigned milliseconds);
 /* Around fork: the calling thread has locked every lock, and locking and unlocking mean nothing to it until it says that
  * it no longer has. */
 void os_hold_all(bool held);
@@ -112,7 +114,14 @@ void *os_map_emptied_by_fork(size_t size);
 
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
+enum { OS_NAME_MAX = 16 };
+
 int os_process_id(void);
+int os_thread_id(void);
+/* What the system calls the thread; "" where it can't be known. */
+void os_thread_name(char name[OS_NAME_MAX]);
+/* Seconds since 1970. */
+uint64_t os_date(void);
 /* The first is read quickly, but some ms behind. */
 uint64_t os_clock_ms(void);
 uint64_t os_clock_us(void);
@@ -126,6 +135,26 @@ const char *os_variable(char **environment, const char *name);
 bool os_write_file(const char *path, const char *text, size_t length);
 /* One line to descriptor 2, if that is still the file it was at start. */
 void os_say(const char *line, size_t length);
+
+/* --- files ---------------------------------------------------------------------------------------------------- */
+
+/* A new file, for its owner alone, open to write; a negative errno where the name is taken, by a link or otherwise. */
+int os_create(const char *path);
+int os_open(const char *path);
+void os_close(int file);
+/* How much was read, 0 at the end, or a negative errno. */
+long os_read(int file, char *text, size_t room);
+bool os_write(int file, const char *text, size_t length);
+/* The size that no file may pass: who writes beyond is killed. */
+size_t os_file_size_limit(void);
+int os_remove(const char *path);
+/* Gives the file another name, unless that is taken: then -EEXIST. */
+int os_rename_new(const char *from, const char *to);
+/* Their lengths; 0 where they can't be had, or there is no room. Only the directory ends with a NUL. */
+size_t os_working_directory(char *path, size_t room);
+size_t os_link_target(const char *path, char *target, size_t room);
+/* Copies memory of this process, if all of it can be read. */
+bool os_peek(uintptr_t address, void *out, size_t size);
 
 #pragma GCC visibility pop
 

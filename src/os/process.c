@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -65,6 +66,21 @@ int os_process_id(void) {
     return (int)os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
+int os_thread_id(void) {
+    return (int)os_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+void os_thread_name(char name[OS_NAME_MAX]) {
+    if (os_syscall(SYS_prctl, PR_GET_NAME, (long)name, 0, 0, 0, 0) != 0)
+        name[0] = 0;
+}
+
+uint64_t os_date(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 uint64_t os_clock_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -91,22 +107,11 @@ uint64_t os_random(void) {
     return ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)&value) * 0x9e3779b97f4a7c15u;
 }
 
-static bool write_all(long file, const char *text, size_t length) {
-    while (length > 0) {
-        long written = os_syscall(SYS_write, file, (long)text, (long)length, 0, 0, 0);
-        if (written <= 0)
-            return false;
-        text += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 bool os_write_file(const char *path, const char *text, size_t length) {
     long file = os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, 0, 0);
     if (file < 0)
         return false;
-    bool written = write_all(file, text, length);
+    bool written = os_write((int)file, text, length);
     return os_syscall(SYS_close, file, 0, 0, 0, 0, 0) == 0 && written;
 }
 
@@ -115,5 +120,5 @@ void os_say(const char *line, size_t length) {
     if (!stderr_known || !stat_stderr(&now) || now.st_dev != stderr_at_start.st_dev ||
         now.st_ino != stderr_at_start.st_ino)
         return;
-    write_all(2, line, length);
+    os_write(2, line, length);
 }

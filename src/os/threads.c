@@ -11,7 +11,7 @@
 /* The three states of Drepper's "Futexes Are Tricky", mutex 2. */
 enum { FREE = 0, HELD = 1, HELD_WITH_SLEEPERS = 2 };
 
-enum { SPINS = 60 };
+enum { SPINS = 60, TRY_US = 100 };
 
 static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *timeout) {
     os_syscall(SYS_futex, (long)word, operation | FUTEX_PRIVATE_FLAG, value, (long)timeout, 0, 0);
@@ -55,6 +55,22 @@ void os_lock(os_mutex *mutex) {
     if (UNLIKELY(
             !__atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
         lock_contended(mutex);
+}
+
+static bool try_lock(os_mutex *mutex) {
+    uint32_t expected = FREE;
+    return __atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+bool os_lock_within(os_mutex *mutex, unsigned milliseconds) {
+    if (i_hold_all())
+        return true;
+    for (unsigned left = milliseconds * (1000 / TRY_US); !try_lock(mutex); left--) {
+        if (left == 0)
+            return false;
+        os_pause(TRY_US);
+    }
+    return true;
 }
 
 void os_unlock(os_mutex *mutex) {

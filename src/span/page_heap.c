@@ -82,10 +82,14 @@ static size_t page_table_bytes(void) {
     return (__atomic_load_n(&heap.opened, __ATOMIC_RELAXED) + reach - 1) / reach * os.page_size;
 }
 
+size_t span_table_bytes(void) {
+    return table_bytes() + page_map_bytes() + page_table_bytes();
+}
+
 size_t span_overhead_bytes(void) {
     size_t dirty = __atomic_load_n(&heap.dirty_bytes, __ATOMIC_RELAXED);
     size_t tails = __atomic_load_n(&heap.tail_bytes, __ATOMIC_RELAXED);
-    return dirty + tails + table_bytes() + page_map_bytes() + page_table_bytes();
+    return dirty + tails + span_table_bytes();
 }
 
 /* --- bins ----------------------------------------------------------------------------------------------------- */

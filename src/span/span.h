@@ -168,6 +168,8 @@ page_heap_figures page_heap_read(void);
 /* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, tables, and the kernel's page
  * tables. */
 size_t span_overhead_bytes(void);
+/* Those of them that are tables. */
+size_t span_table_bytes(void);
 /* Zeroed memory that is never given back, for tables. NULL if refused. */
 void *page_heap_map_table(size_t size);
 /* Around fork: no other thread is inside the page heap or the tables. */

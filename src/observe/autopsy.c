@@ -1,0 +1,178 @@
+/* autopsy.c: the file that a denied request leaves: when it is written, once, and where.
+ *
+ * It is written under a name of its own and gets its last name when it is whole. All that it needs is here from the start, since
+ * there is no memory to be had. Start with autopsy. */
+#include "observe.h"
+
+#include "../heap/events.h"
+#include "paper.h"
+#include "parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PLACE_MAX = 512, NAME_MAX_BYTES = 64, NAMES = 10, WAIT_US = 1000, WAIT_TRIES = 5000 };
+
+static char place[PLACE_MAX]; /* the directory; empty: nothing is to be written */
+
+static size_t refused_by_system;
+
+/* Which process began last, and which came to an end with it: a child is to have its own. */
+static int began, ended;
+static const local *writer;
+
+/* --- where ---------------------------------------------------------------------------------------------------- */
+
+static char *append(char *to, const char *words) {
+    size_t length = strlen(words);
+    memcpy(to, words, length + 1);
+    return to + length;
+}
+
+static void say(const char *directory, const char *what) {
+    char line[PLACE_MAX + 128];
+    char *end = append(line, "ration: RATION_AUTOPSY=");
+    size_t length = strnlen(directory, PLACE_MAX - 1);
+    memcpy(end, directory, length);
+    end = append(append(append(end + length, ": "), what), "\n");
+    os_say(line, (size_t)(end - line));
+}
+
+/* Relative to where the program is now: it may go elsewhere. */
+static bool set_place(const char *directory) {
+    size_t length = strlen(directory), before = 0;
+    if (length == 0)
+        return false;
+    if (directory[0] != '/') {
+        before = os_working_directory(place, sizeof place);
+        if (before == 0)
+            return false;
+        place[before++] = '/';
+    }
+    bool fits = length < sizeof place - before;
+    memcpy(place + before, directory, fits ? length : 0);
+    place[fits ? before + length : 0] = 0;
+    return fits;
+}
+
+/* DIRECTORY/ration-PID.N.autopsy, without N for the first. */
+static void name_file(char path[PLACE_MAX + NAME_MAX_BYTES], unsigned number, const char *behind) {
+    char digits[DIGITS];
+    char *end = append(append(append(path, place), "/ration-"), decimal((uint64_t)os_process_id(), digits));
+    if (number != 0)
+        end = append(append(end, "."), decimal(number, digits));
+    append(append(end, ".autopsy"), behind);
+}
+
+/* --- the file ------------------------------------------------------------------------------------------------- */
+
+static char unfinished[PLACE_MAX + NAME_MAX_BYTES], finished[PLACE_MAX + NAME_MAX_BYTES];
+
+static int create(void) {
+    int file = -EEXIST;
+    for (unsigned number = 0; file == -EEXIST && number < NAMES; number++) {
+        name_file(unfinished, number, ".part");
+        file = os_create(unfinished);
+    }
+    return file;
+}
+
+static int publish(void) {
+    int result = -EEXIST;
+    for (unsigned number = 0; result == -EEXIST && number < NAMES; number++) {
+        name_file(finished, number, "");
+        result = os_rename_new(unfinished, finished);
+    }
+    return result;
+}
+
+static void tell_all(const denial *d) {
+    tell_denial(d);
+    tell_process();
+    tell_heaps();
+    survey_blocks();
+    tell_classes();
+    tell_largest_blocks();
+    tell_stack();
+    tell_mappings();
+    tell_next_steps(d);
+}
+
+static void write_file(const denial *d) {
+    int file = create();
+    if (file < 0) {
+        say(place, "no file can be made there; the autopsy is lost");
+        return;
+    }
+    paper_begin(file);
+    tell_all(d);
+    bool whole = paper_end();
+    os_close(file);
+    if (whole && publish() == 0)
+        return;
+    os_remove(unfinished);
+    say(place, "the file could not be written whole; the autopsy is lost");
+}
+
+/* --- when ----------------------------------------------------------------------------------------------------- */
+
+static bool may_write(void) {
+    return place[0] != 0;
+}
+
+/* A program may end itself after its denial: not before the file is there. A signal handler may have interrupted the writer. */
+static void wait_for_writer(int process) {
+    for (int i = 0; i < WAIT_TRIES && __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != process; i++) {
+        if (__atomic_load_n(&writer, __ATOMIC_RELAXED) == &this_thread)
+            return;
+        os_pause(WAIT_US);
+    }
+}
+
+void autopsy(struct heap *asked, struct heap *without_room, size_t bytes) {
+    if (without_room == NULL) {
+        __atomic_fetch_add(&refused_by_system, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    if (!may_write())
+        return;
+    int process = os_process_id(), before = __atomic_load_n(&began, __ATOMIC_RELAXED);
+    if (before == process ||
+        !__atomic_compare_exchange_n(&began, &before, process, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        wait_for_writer(process);
+        return;
+    }
+    __atomic_store_n(&writer, &this_thread, __ATOMIC_RELAXED);
+    const denial d = {asked, without_room, bytes, __atomic_load_n(&refused_by_system, __ATOMIC_RELAXED)};
+    write_file(&d);
+    __atomic_store_n(&writer, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&ended, process, __ATOMIC_RELEASE);
+}
+
+static const struct heap_events events = {.denied = autopsy};
+
+void observe_start(char **environment) {
+    const char *directory = environment == NULL ? NULL : os_variable(environment, "RATION_AUTOPSY");
+    if (directory == NULL)
+        return;
+    start_once();
+    if (os.secure)
+        return;
+    if (set_place(directory))
+        __atomic_store_n(&heap_events, &events, __ATOMIC_RELEASE);
+    else
+        say(directory, "RATION_AUTOPSY takes a directory, of at most 511 bytes; ignored");
+}
+
+/* glibc hands constructors the environment, and may not have set environ yet (-z initfirst); musl does the opposite. */
+__attribute__((constructor)) static void begin(int count, char **arguments, char **environment) {
+    (void)count;
+    (void)arguments;
+#if defined(__GLIBC__)
+    observe_start(environment);
+#else
+    (void)environment;
+    observe_start(environ);
+#endif
+}
