@@ -21,7 +21,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+enum {
+    BACKLOG = 1024,
+    FORK_PATIENCE = 10,        /* measurements put off */
+    SPARE = 256 << 10,         /* how far a process may be ahead, so that it need not take room at each step */
+    SHARED_LITTLE = 256 << 10, /* pages that others have, too, and that may as well be forgotten */
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -29,9 +34,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. A first thread that has ended leaves
  * its process to the others, though it looks like that. */
-static uint64_t process_started(pid_t pid) {
+static uint64_t process_started(pid_t pid, uint64_t *stack) {
     char path[64], text[1024], *after;
-    unsigned long long started = 0;
+    unsigned long long started = 0, stack_start = 0;
     char state = 0;
     long threads = 0;
     size_t length;
@@ -45,27 +50,43 @@ static uint64_t process_started(pid_t pid) {
     (void)fclose(file);
     text[length] = 0;
     after = strrchr(text, ')'); /* the name may hold anything */
-    if (after == NULL ||
-        sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state,
-               &threads, &started) != 3)
+    if (after == NULL || sscanf(after,
+                                ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu %*u "
+                                "%*d %*u %*u %*u %llu",
+                                &state, &threads, &started, &stack_start) != 4)
         return 0;
+    if (stack != NULL)
+        *stack = stack_start; /* 0 where we may not know */
     return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : started;
 }
 
-/* Bytes of memory that no other process has, or -1. */
-static int64_t process_own(pid_t pid) {
-    char path[64], line[256];
-    long long kib = -1;
+/* What a process holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */
+typedef struct holding {
+    uint64_t share, others;
+} holding;
+
+static uint64_t kib_in(const char *text, const char *name) {
+    const char *line = strstr(text, name);
+
+    return line == NULL ? 0 : strtoull(line + strlen(name), NULL, 10) * 1024;
+}
+
+static bool process_holding(pid_t pid, holding *held) {
+    char path[64], text[2048];
+    size_t length;
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
     file = fopen(path, "re");
-    while (file != NULL && kib < 0 && fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "Private_Dirty: %lld", &kib) != 1)
-            kib = -1;
-    if (file != NULL)
-        (void)fclose(file);
-    return kib < 0 ? -1 : kib * 1024;
+    if (file == NULL)
+        return false;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[length] = 0;
+    held->share = kib_in(text, "Pss_Anon:");
+    held->others = kib_in(text, "Anonymous:") - held->share;
+    held->share += kib_in(text, "Pss_Shmem:");
+    return length != 0;
 }
 
 /* --- slots: under the lock, but for what processes write themselves ---------------------------------------------- */
@@ -78,6 +99,19 @@ static bool in_use(const shared_slot *slot) {
     return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SHARED_USED;
 }
 
+static unsigned slots_ever(const offer *o) {
+    return __atomic_load_n(&o->page->slots_ever, __ATOMIC_ACQUIRE);
+}
+
+/* Slots are claimed from the lowest on. */
+static void note_slot(const offer *o, unsigned number) {
+    uint32_t ever = slots_ever(o);
+
+    while (ever <= number && !__atomic_compare_exchange_n(&o->page->slots_ever, &ever, number + 1, true,
+                                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
 static void add_totals(offer *o, const shared_slot *slot) {
     if (slot->pid == o->program)
         o->last = *slot;
@@ -87,21 +121,8 @@ static void add_totals(offer *o, const shared_slot *slot) {
     o->totals.processes++;
 }
 
-/* What a process had, or, where it has become another program, what the one before had. */
-static void take_back(offer *o, shared_slot *slot) {
-    uint64_t taken = __atomic_exchange_n(&slot->taken, 0, __ATOMIC_RELAXED);
-
-    __atomic_fetch_sub(&o->page->used, taken, __ATOMIC_RELAXED);
-    add_totals(o, slot);
-}
-
-static void free_slot(offer *o, shared_slot *slot) {
-    take_back(o, slot);
-    __atomic_store_n(&slot->state, SHARED_FREE, __ATOMIC_RELEASE);
-}
-
 static shared_slot *slot_of(const offer *o, pid_t pid) {
-    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+    for (unsigned i = 0; i < slots_ever(o); i++)
         if (o->page->slots[i].pid == pid && in_use(&o->page->slots[i]))
             return &o->page->slots[i];
     return NULL;
@@ -112,10 +133,121 @@ static shared_slot *claim_slot(const offer *o) {
         uint32_t expected = SHARED_FREE;
 
         if (__atomic_compare_exchange_n(&o->page->slots[i].state, &expected, SHARED_CLAIMED, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+                                        __ATOMIC_RELAXED)) {
+            note_slot(o, i);
             return &o->page->slots[i];
+        }
     }
     return NULL;
+}
+
+static void lower_taken(const offer *o, shared_slot *slot, uint64_t to) {
+    uint64_t taken = read_word(&slot->taken);
+
+    while (taken > to)
+        if (__atomic_compare_exchange_n(&slot->taken, &taken, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            __atomic_fetch_sub(&o->page->used, taken - to, __ATOMIC_RELAXED);
+            return;
+        }
+}
+
+/* Whether or not there is room: nobody can deny what a process has written to. */
+static void raise_taken(const offer *o, shared_slot *slot, uint64_t to) {
+    uint64_t taken = read_word(&slot->taken);
+
+    if (taken >= to)
+        return;
+    __atomic_fetch_add(&slot->taken, to - taken, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&o->page->used, to - taken, __ATOMIC_RELAXED);
+}
+
+/* --- measuring: under the lock ---------------------------------------------------------------------------------------- */
+
+static bool is_measured(const shared_slot *slot) {
+    return in_use(slot) && slot->entangled && slot->pid != 0;
+}
+
+/* Whether it has become another program, and will join as that. */
+static bool has_changed(shared_slot *slot) {
+    uint64_t stack = 0;
+
+    (void)process_started(slot->pid, &stack);
+    if (slot->stack == 0)
+        slot->stack = stack;
+    return stack != slot->stack;
+}
+
+/* What it takes into use meanwhile counts twice, until the next time. */
+static void measure(const offer *o, shared_slot *slot) {
+    uint64_t grown = read_word(&slot->grown);
+    holding held;
+
+    if (has_changed(slot) || !process_holding(slot->pid, &held) || has_changed(slot))
+        return;
+    __atomic_store_n(&slot->base, held.share, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->grown_before, grown, __ATOMIC_RELAXED);
+    raise_taken(o, slot, held.share);
+    if (held.others < SHARED_LITTLE)
+        __atomic_store_n(&slot->entangled, 0, __ATOMIC_RELEASE);
+}
+
+static void settle(const offer *o, shared_slot *slot) {
+    lower_taken(o, slot, read_word(&slot->base) + read_word(&slot->grown) - read_word(&slot->grown_before) + SPARE);
+}
+
+/* One's share is the other's once the page is given up: so first all who hold more take it, then those who hold less give. */
+static void measure_all(const offer *o) {
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (is_measured(&o->page->slots[i]))
+            measure(o, &o->page->slots[i]);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (is_measured(&o->page->slots[i]))
+            settle(o, &o->page->slots[i]);
+}
+
+/* A child shares its parent's pages before it has a slot to be measured by. One that never claims any was killed before, or could
+ * not be told of its fork: it is not waited for long. */
+static bool forks_are_settled(shared_page *page) {
+    static unsigned patience = FORK_PATIENCE;
+    uint32_t begun = __atomic_load_n(&page->forks, __ATOMIC_ACQUIRE);
+    uint32_t claimed = __atomic_load_n(&page->forks_claimed, __ATOMIC_ACQUIRE);
+
+    if (begun == claimed) {
+        patience = FORK_PATIENCE;
+    } else if (--patience == 0) {
+        __atomic_fetch_add(&page->forks_claimed, begun - claimed, __ATOMIC_RELEASE);
+        patience = FORK_PATIENCE;
+        return true;
+    }
+    return begun == claimed;
+}
+
+void offer_measure(offer *o) {
+    (void)pthread_mutex_lock(&lock);
+    if (forks_are_settled(o->page))
+        measure_all(o);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* --- processes that come and go: under the lock ------------------------------------------------------------------------- */
+
+/* What a process had, or, where it has become another program, what the one before had. Its share of what others hold, too, is
+ * theirs before it is anybody's. */
+static void take_back(offer *o, shared_slot *slot) {
+    uint64_t taken;
+
+    if (slot->entangled) {
+        slot->entangled = 0;
+        measure_all(o);
+    }
+    taken = __atomic_exchange_n(&slot->taken, 0, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&o->page->used, taken, __ATOMIC_RELAXED);
+    add_totals(o, slot);
+}
+
+static void free_slot(offer *o, shared_slot *slot) {
+    take_back(o, slot);
+    __atomic_store_n(&slot->state, SHARED_FREE, __ATOMIC_RELEASE);
 }
 
 /* A process that started another program keeps its number, and its slot. */
@@ -128,7 +260,7 @@ static shared_slot *slot_for(offer *o, pid_t pid) {
         slot = claim_slot(o);
     if (slot == NULL)
         return NULL;
-    *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = process_started(pid)};
+    *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = process_started(pid, NULL)};
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
     return slot;
 }
@@ -138,7 +270,7 @@ static bool is_gone(shared_slot *slot) {
 
     if (slot->pid == 0)
         return false; /* nobody knows */
-    started = process_started(slot->pid);
+    started = process_started(slot->pid, NULL);
     if (slot->started == 0)
         slot->started = started;
     return started == 0 || started != slot->started;
@@ -146,7 +278,7 @@ static bool is_gone(shared_slot *slot) {
 
 void offer_sweep(offer *o) {
     (void)pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+    for (unsigned i = 0; i < slots_ever(o); i++)
         if (in_use(&o->page->slots[i]) && is_gone(&o->page->slots[i]))
             free_slot(o, &o->page->slots[i]);
     (void)pthread_mutex_unlock(&lock);
@@ -156,32 +288,9 @@ bool offer_knows(const offer *o, pid_t pid) {
     return slot_of(o, pid) != NULL;
 }
 
-/* What a forked process has written to is its own: the limit must bear it, whether or not there is room. */
-static void measure(offer *o, shared_slot *slot) {
-    uint64_t footprint = read_word(&slot->footprint), taken = read_word(&slot->taken);
-    int64_t own = process_own(slot->pid);
-
-    if (own < 0)
-        return;
-    __atomic_store_n(&slot->own, (uint64_t)own, __ATOMIC_RELAXED);
-    __atomic_store_n(&slot->offset, (int64_t)footprint - own, __ATOMIC_RELAXED);
-    if ((uint64_t)own <= taken)
-        return;
-    __atomic_fetch_add(&slot->taken, (uint64_t)own - taken, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&o->page->used, (uint64_t)own - taken, __ATOMIC_RELAXED);
-}
-
-void offer_measure(offer *o) {
-    (void)pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < SHARED_SLOTS; i++)
-        if (in_use(&o->page->slots[i]) && o->page->slots[i].forked && o->page->slots[i].pid != 0)
-            measure(o, &o->page->slots[i]);
-    (void)pthread_mutex_unlock(&lock);
-}
-
 void offer_close(offer *o) {
     (void)pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+    for (unsigned i = 0; i < slots_ever(o); i++)
         if (in_use(&o->page->slots[i]))
             add_totals(o, &o->page->slots[i]);
     (void)pthread_mutex_unlock(&lock);
@@ -201,6 +310,7 @@ static void *answer(void *argument) {
             continue;
         }
         offer_sweep(o);
+        offer_measure(o);
         done = wanted;
         __atomic_store_n(&page->sweeps_done, done, __ATOMIC_RELEASE);
         (void)syscall(SYS_futex, &page->sweeps_done, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);

@@ -32,7 +32,7 @@ int offer_open(offer *o, uint64_t limit, enum shared_children children);
 void offer_serve(offer *o);
 /* Takes back what processes that are gone had taken. */
 void offer_sweep(offer *o);
-/* Measures what forked processes have of their own. */
+/* Measures what processes hold that share pages since a fork. */
 void offer_measure(offer *o);
 /* Whether a process has joined. */
 bool offer_knows(const offer *o, pid_t pid);

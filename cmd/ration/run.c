@@ -157,15 +157,15 @@ static _Noreturn void become(const run_state *state, const char *path, const sig
     _exit(PROGRAM_NOT_EXECUTABLE);
 }
 
-/* The program as our child, all signals blocked here; 0, or an errno: ours, or why it could not be executed. */
+/* The program as our child, signals blocked here; 0, or an errno: ours, or why it could not be executed. */
 static int start_child(run_state *state, const char *path) {
     int report[2], error = 0;
-    sigset_t all, before;
+    sigset_t forwarded, before;
 
     if (pipe2(report, O_CLOEXEC) != 0)
         return errno;
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    run_signals(&forwarded);
+    (void)sigprocmask(SIG_BLOCK, &forwarded, &before);
     state->program = fork();
     if (state->program == 0)
         become(state, path, &before, report[1]);

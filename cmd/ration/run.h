@@ -4,6 +4,7 @@
 #define RATION_CMD_RUN_H
 
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,9 @@ typedef struct run_state {
     unsigned left;       /* processes that go on */
     long peak_kib;       /* resident, of the largest process, as the kernel says */
 } run_state;
+
+/* The signals that are forwarded: blocked before the program is started. */
+void run_signals(sigset_t *set);
 
 /* Stays until the program ends, forwarding signals. Gives its wait status. */
 int run_supervise(run_state *state);

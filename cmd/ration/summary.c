@@ -97,20 +97,15 @@ static bool find_autopsy(const run_state *state, char *path, size_t size) {
     return any;
 }
 
-/* A limit that would have served, with something to spare. */
 static void append_next(const run_state *state, char *paragraph) {
-    char path[PATH_MAX], limit[SIZE_TEXT];
     uint64_t peak = state->offer.page->peak > state->offer.last.peak ? state->offer.page->peak : state->offer.last.peak;
-    uint64_t mib = (peak + peak / 4) / (1 << 20) + 1;
+    uint64_t limit = state->options->limit, mib = (limit != 0 ? 2 * limit : peak + peak / 4) / (1 << 20) + 2;
+    char path[PATH_MAX];
 
     if (state->offer.totals.denied != 0 && find_autopsy(state, path, sizeof(path)))
         append(paragraph, " Who held it: less %s", path);
-    else if (state->offer.totals.denied != 0)
-        append(
-            paragraph, " Try --limit %s.",
-            size_text(2 * (state->offer.page->limit != 0 ? state->offer.page->limit : state->options->limit), limit));
-    else if (state->options->limit == 0)
-        append(paragraph, " Try --limit %lluM.", (unsigned long long)mib);
+    else if (state->offer.totals.denied != 0 || limit == 0)
+        append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)mib);
 }
 
 /* Words go to the next line where one would pass the last column. */
@@ -121,11 +116,14 @@ static void print_wrapped(const char *paragraph) {
     for (const char *word = paragraph; *word != 0;) {
         size_t length = strcspn(word, " ");
 
-        if (column + length >= COLUMNS && column > strlen(prefix)) {
-            (void)fprintf(stderr, "\n%s", prefix);
-            column = strlen(prefix);
+        if (column + 1 + length > COLUMNS) {
+            (void)fputs("\n  ", stderr);
+            column = 2;
+        } else if (word != paragraph) {
+            (void)fputc(' ', stderr);
+            column++;
         }
-        column += (size_t)fprintf(stderr, "%.*s%s", (int)length, word, word[length] == 0 ? "" : " ");
+        column += (size_t)fprintf(stderr, "%.*s", (int)length, word);
         word += length + (word[length] == ' ');
     }
     (void)fputc('\n', stderr);

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, MEASURE_PART = 20, STRAYS_MAX = 64, DESCENDANTS_MAX = 512 };
+enum { TICK_MS = 100, SHORT_TICK_MS = 20, MEASURE_PART = 20, STRAYS_MAX = 64, DESCENDANTS_MAX = 512 };
 
 static uint64_t now_ms(void) {
     struct timespec now;
@@ -88,7 +88,7 @@ static void look_for_strays(run_state *state) {
 /* --- signals -------------------------------------------------------------------------------------------------------- */
 
 /* Not those that stop us with the program, nor those that tell of a fault of our own. */
-static void forwarded_signals(sigset_t *set) {
+void run_signals(sigset_t *set) {
     static const int kept[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
 
     (void)sigfillset(set);
@@ -169,6 +169,14 @@ static void tick(run_state *state) {
     measure_at = now_ms() + MEASURE_PART * (now_ms() - begin);
 }
 
+/* Near the limit, what forked processes write to is looked at more often. */
+static uint64_t tick_length(const run_state *state) {
+    const shared_page *page = state->offer.page;
+    bool is_near = page->limit != 0 && __atomic_load_n(&page->used, __ATOMIC_RELAXED) > page->limit / 8 * 7;
+
+    return is_near && page->forks != 0 ? SHORT_TICK_MS : TICK_MS;
+}
+
 static bool read_signals(run_state *state, int signals, int *status) {
     struct signalfd_siginfo info;
     bool ended = false;
@@ -197,7 +205,7 @@ static int loop(run_state *state, int signals) {
             return status;
         if (state->shares && now_ms() >= next) {
             tick(state);
-            next = now_ms() + TICK_MS;
+            next = now_ms() + tick_length(state);
         }
     }
 }
@@ -207,7 +215,7 @@ int run_supervise(run_state *state) {
     sigset_t set;
     int signals, status;
 
-    forwarded_signals(&set);
+    run_signals(&set);
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = loop(state, signals);
     (void)close(signals);

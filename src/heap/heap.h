@@ -298,6 +298,8 @@ _Noreturn void misuse_block(const void *block, span_verdict verdict);
 
 /* Makes the library ready; every slow path calls it first. */
 void start_once(void);
+/* Forks are to be told of even while there is one thread. */
+void start_watching_forks(void);
 /* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
 void configure(char **environment);
 /* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */

@@ -118,7 +118,10 @@ bool mapped_reserve(size_t bytes) {
     return reserve(&charged, bytes, bytes);
 }
 
+/* Threads made before this one may have used more of their stacks by now than they count. */
 bool mapped_thread_begins(void) {
+    if (footprint_limit() != 0)
+        mapped_measure();
     return reserve(&threads, 1, THREAD_BYTES);
 }
 

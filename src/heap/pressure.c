@@ -96,7 +96,10 @@ static size_t release_by_callbacks(const shortage *s) {
 /* --- other processes' ------------------------------------------------------------------------------------------- */
 
 static size_t look_for_the_dead(const shortage *s) {
-    return s->heap == &root_heap ? shared_sweep() : 0;
+    if (s->heap != &root_heap)
+        return 0;
+    size_t back = shared_sweep();
+    return back == 0 ? !still_short(s, 0) : back;
 }
 
 /* --- waiting -------------------------------------------------------------------------------------------------- */

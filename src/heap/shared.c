@@ -3,10 +3,11 @@
  * A process takes room of the limit ahead of its footprint, in chunks, and gives it back behind it. What a dead process had
  * taken the command gives back (cmd/ration). Start with shared_cover.
  *
- * A forked process begins as a copy of its parent, and all of that is its parent's account still. What it writes to becomes
- * its own, which nobody can deny: the command measures it (own), and says how much less that is than the footprint (offset).
- * From then on the footprint's growth is its own growth. When the footprint falls, that may have been the parent's memory as
- * well as its own: what counts does not fall below what was last measured, and growth counts from there. */
+ * Processes that a fork made of one are entangled: they hold the same pages until one of them writes to a page or gives it up,
+ * and then the other has it alone. So what one gives back may make no room, and what it writes to takes some that nobody can
+ * deny. Until such a process is measured (by the command, often and when one is about to be denied) it counts as what it was
+ * found to hold, a shared page in parts, and all that it took into use since. At first that is its footprint in the parent,
+ * nothing in the child. Start with counted. */
 #include "shared.h"
 
 #include "footprint.h"
@@ -18,7 +19,7 @@
 enum {
     CHUNK = 256 << 10,
     SLACK = 1 << 20, /* a process gives back what it has taken beyond this, down to a chunk */
-    SWEEP_WAIT_MS = 10,
+    SWEEP_WAIT_MS = 50,
     JOIN_WAIT_MS = 2000,
 };
 
@@ -55,22 +56,28 @@ static inline bool takes_part(void) {
     return LIKELY(shared != NULL);
 }
 
-static void note_footprint(size_t footprint) {
-    __atomic_store_n(&last_footprint, footprint, __ATOMIC_RELAXED);
-}
-
 /* --- what counts ---------------------------------------------------------------------------------------------- */
 
-/* How much of a footprint is this process's own account. */
+static bool is_entangled(void) {
+    return UNLIKELY(__atomic_load_n(&mine->entangled, __ATOMIC_RELAXED) != 0);
+}
+
+/* How much of the limit a footprint stands for. */
 static size_t counted(size_t footprint) {
-    if (!mine->forked)
+    if (!is_entangled())
         return footprint;
-    int64_t its_own = (int64_t)read_word(&mine->own), offset = __atomic_load_n(&mine->offset, __ATOMIC_RELAXED);
-    int64_t grown = (int64_t)footprint - offset;
-    if (grown >= its_own)
-        return (size_t)grown;
-    __atomic_store_n(&mine->offset, (int64_t)footprint - its_own, __ATOMIC_RELAXED);
-    return (size_t)its_own;
+    size_t last = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED), more = footprint > last ? footprint - last : 0;
+    return read_word(&mine->base) + read_word(&mine->grown) + more - read_word(&mine->grown_before);
+}
+
+/* The footprint has become this. */
+static void note_footprint(size_t footprint) {
+    size_t last = __atomic_exchange_n(&last_footprint, footprint, __ATOMIC_RELAXED);
+    if (!is_entangled())
+        return;
+    if (footprint > last)
+        __atomic_fetch_add(&mine->grown, footprint - last, __ATOMIC_RELAXED);
+    write_word(&mine->footprint, footprint);
 }
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
@@ -111,14 +118,14 @@ bool shared_cover(size_t footprint, size_t withheld) {
 void shared_settle(size_t footprint) {
     if (!takes_part())
         return;
-    note_footprint(footprint);
     uint64_t needed = counted(footprint), taken = read_word(&mine->taken);
     while (taken > needed + SLACK)
         if (__atomic_compare_exchange_n(&mine->taken, &taken, needed + CHUNK, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
             __atomic_fetch_sub(&shared->used, taken - needed - CHUNK, __ATOMIC_RELAXED);
-            return;
+            break;
         }
+    note_footprint(footprint);
 }
 
 /* --- the others ----------------------------------------------------------------------------------------------- */
@@ -176,6 +183,7 @@ bool shared_join(const char *how) {
     mine = &page->slots[welcome.slot];
     pid_is_foreign = welcome.pid != os_process_id();
     shared = page;
+    start_watching_forks();
     return true;
 }
 
@@ -183,12 +191,21 @@ bool shared_excludes_children(void) {
     return shared != NULL && shared->children == SHARED_CHILDREN_NONE;
 }
 
+static void note_slot(uint32_t number) {
+    uint32_t ever = __atomic_load_n(&shared->slots_ever, __ATOMIC_RELAXED);
+    while (ever <= number && !__atomic_compare_exchange_n(&shared->slots_ever, &ever, number + 1, true,
+                                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
 static shared_slot *claim_slot(void) {
-    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+    for (uint32_t i = 0; i < SHARED_SLOTS; i++) {
         uint32_t expected = SHARED_FREE;
         if (__atomic_compare_exchange_n(&shared->slots[i].state, &expected, SHARED_CLAIMED, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+                                        __ATOMIC_RELAXED)) {
+            note_slot(i);
             return &shared->slots[i];
+        }
     }
     return NULL;
 }
@@ -202,8 +219,7 @@ static int known_pid(void) {
 
 static void begin_slot(shared_slot *slot) {
     size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
-    *slot = (shared_slot){.state = SHARED_CLAIMED, .forked = 1, .pid = known_pid(), .footprint = footprint};
-    slot->offset = (int64_t)footprint;
+    *slot = (shared_slot){.state = SHARED_CLAIMED, .entangled = 1, .pid = known_pid(), .footprint = footprint};
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
 }
 
@@ -235,7 +251,34 @@ static void begin_as_child(void) {
     os_unlock(&own->lock);
 }
 
+/* Free memory that parent and child both take into use again is there twice, and no charge tells of it. So where the limit may be
+ * met, none is left to be inherited. */
+static void give_free_memory(void) {
+    if (read_word(&shared->used) <= shared_limit() / 2)
+        return;
+    thread_drain_own();
+    heap_lock_tree();
+    heap_purge_subtree(&root_heap);
+    heap_unlock_tree();
+    page_heap_purge(0);
+}
+
+void shared_before_fork(void) {
+    if (shared == NULL || !takes_part())
+        return;
+    give_free_memory();
+    __atomic_fetch_add(&shared->forks, 1, __ATOMIC_RELEASE);
+    if (is_entangled())
+        return;
+    write_word(&mine->base, __atomic_load_n(&last_footprint, __ATOMIC_RELAXED));
+    write_word(&mine->grown_before, read_word(&mine->grown));
+    __atomic_store_n(&mine->entangled, 1, __ATOMIC_RELEASE);
+}
+
 void shared_after_fork_in_child(void) {
-    if (shared != NULL)
-        takes_part();
+    if (shared == NULL)
+        return;
+    shared_page *page = shared;
+    takes_part();
+    __atomic_fetch_add(&page->forks_claimed, 1, __ATOMIC_RELEASE);
 }

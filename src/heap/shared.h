@@ -27,10 +27,11 @@ bool shared_excludes_children(void);
 bool shared_cover(size_t footprint, size_t withheld);
 /* Gives back what the process has taken beyond its footprint, and a little. */
 void shared_settle(size_t footprint);
-/* Has the command look for processes that have died. Gives the bytes that came back meanwhile. */
+/* Has the command look for processes that have died, and measure those that forked. Gives the bytes that came back meanwhile. */
 size_t shared_sweep(void);
 /* Tells the command the process's figures. */
 void shared_tell(void);
+void shared_before_fork(void);
 void shared_after_fork_in_child(void);
 
 #pragma GCC visibility pop

@@ -23,6 +23,7 @@ static void before_fork(void) {
         return;
     forking = true;
     __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE); /* the child will know, whoever registered this */
+    shared_before_fork();
     threads_before_fork();
     hardened_lock();
     heap_tree_lock();
@@ -103,6 +104,16 @@ static void do_once(int *progress, /* NOLINT(readability-non-const-parameter): e
     __atomic_store_n(progress, DONE, __ATOMIC_RELEASE);
 }
 
+static bool always_watch;
+
+void start_watching_forks(void) {
+    always_watch = true;
+}
+
+static bool forks_matter(void) {
+    return always_watch || os_has_threads();
+}
+
 static COLD void make_ready(int now) {
     static int started;
     if (starting)
@@ -110,13 +121,13 @@ static COLD void make_ready(int now) {
     starting = true;
     if (now == NOT_STARTED)
         do_once(&started, start);
-    if (os_has_threads())
+    if (forks_matter())
         watch_forks();
     starting = false;
 }
 
 void start_once(void) {
     int now = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
-    if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || os_has_threads()))
+    if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || forks_matter()))
         make_ready(now);
 }

@@ -5,6 +5,7 @@
 #include "os.h"
 #include "syscall.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,15 @@
 
 static void close_file(long file) {
     os_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+}
+
+/* A process that is stopped and goes on, or frozen, comes back from a call with a time limit (signal(7)). */
+static long call_again(long number, long file, const void *argument, long more) {
+    long result;
+    do
+        result = os_syscall(number, file, (long)argument, more, 0, 0, 0);
+    while (result == -EINTR);
+    return result;
 }
 
 static long connect_to(const char *name, size_t length, unsigned wait_ms) {
@@ -28,8 +38,9 @@ static long connect_to(const char *name, size_t length, unsigned wait_ms) {
     struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_RCVTIMEO, (long)&wait, sizeof wait, 0);
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_SNDTIMEO, (long)&wait, sizeof wait, 0);
-    if (os_syscall(SYS_connect, file, (long)&address, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + length), 0, 0,
-                   0) == 0)
+    long connected =
+        call_again(SYS_connect, file, &address, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+    if (connected == 0 || connected == -EISCONN)
         return file;
     close_file(file);
     return -1;
@@ -44,7 +55,7 @@ static int receive(long socket, void *text, size_t length) {
     struct iovec part = {.iov_base = text, .iov_len = length};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    long got = os_syscall(SYS_recvmsg, socket, (long)&message, MSG_CMSG_CLOEXEC, 0, 0, 0);
+    long got = call_again(SYS_recvmsg, socket, &message, MSG_CMSG_CLOEXEC);
     const struct cmsghdr *first = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
     int file = -1;
     if (first == NULL || first->cmsg_type != SCM_RIGHTS)
