@@ -165,6 +165,7 @@ uint64_t pressure_time(void) {
 void pressure_denied(struct heap *heap, size_t bytes) {
     heap_note_denied(heap);
     footprint_note_denied();
+    shared_tell(); /* the process may end by this, and tell no more */
     if (!this_thread.relieving && heap_without_room(heap, bytes) == &root_heap)
         on_limit_denied(bytes);
 }

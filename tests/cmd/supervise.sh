@@ -80,6 +80,18 @@ same "the summary comes for a program that was killed" "ration: sh was ended by 
 status_of "$ration" run sh -c 'exec <&- >&- 2>&-; exit 5' >/dev/null
 same "a program that closes its files is told of all the same" 1 "$(grep -c '^ration: ' complaint)"
 
+cat >denied.c <<'END'
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) {
+    void *volatile block = malloc((size_t)100 << 20);
+    _exit(block == NULL ? 7 : 0);
+}
+END
+"$3" -o denied denied.c || exit 1
+same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
+same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
+
 # --- signals to the command alone
 
 # Not INT and QUIT, which a shell has its background ignore.
