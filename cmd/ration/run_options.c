@@ -187,17 +187,18 @@ static int check(run_options *options) {
 }
 
 int run_options_read(int argc, char **argv, run_options *options) {
-    int option, failure = 0;
+    int option, at, failure = 0;
 
     *options = (run_options){.autopsy = NULL};
     optind = 1;
     opterr = 0;
-    while (failure == 0 && (option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {
+    /* Within a group of short ones, -xy, getopt has not gone on yet. */
+    while (at = optind, failure == 0 && (option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {
         if (option == ':') {
-            command_complain(verb, "%s takes a value; see 'ration run --help'", argv[optind - 1]);
+            command_complain(verb, "%s takes a value; see 'ration run --help'", argv[at]);
             return COMMAND_MISUSED;
         }
-        failure = option == '?' ? command_unknown(verb, argv[optind - 1]) : set_option(options, option);
+        failure = option == '?' ? command_unknown(verb, argv[at]) : set_option(options, option);
     }
     options->program = argv + optind;
     return failure != 0 ? failure : check(options);

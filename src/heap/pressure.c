@@ -167,6 +167,7 @@ void pressure_denied(struct heap *heap, size_t bytes) {
     heap_note_denied(heap);
     heap_tell_denied(heap, bytes);
     footprint_note_denied();
+    shared_tell(); /* the process may end by this, and tell no more */
     if (!this_thread.relieving && heap_without_room(heap, bytes) == &root_heap)
         on_limit_denied(bytes);
 }
