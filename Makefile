@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
 
-.PHONY: all deps demo test bench fuzz lint format install test-programs test-sanitizers test-clang test-cross test-musl \
+.PHONY: all deps demo test bench fuzz lint format install test-programs test-limits test-sanitizers test-clang test-cross test-musl \
         test-arm64 coverage clean help
 
 all: $(BUILD)/build.ninja
@@ -41,6 +41,12 @@ test-programs:
 	@scripts/install-deps build programs
 	@$(MAKE) --no-print-directory all
 	@tests/programs/run --library $(abspath $(BUILD))/lib/libration-preload.so
+
+test-limits:
+	@scripts/install-deps build test programs
+	@cmake --preset release -DRN_BUILD_TESTS=ON >/dev/null
+	@$(MAKE) --no-print-directory all
+	@scripts/run-tests $(BUILD) -L limits
 
 # A build of its own for each: scripts/test-preset PRESET [arguments of ctest].
 test-sanitizers:
@@ -90,6 +96,7 @@ help:
 	@echo "make test              the quick tests, at most five minutes"
 	@echo "make bench             the suite against other allocators"
 	@echo "make test-programs     real programs on Ration, their output compared"
+	@echo "make test-limits       programs that press against a limit, and what a limit costs"
 	@echo "make test-sanitizers   AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer"
 	@echo "make test-clang        built with clang"
 	@echo "make test-cross        static on musl; arm64 with pages of 4, 16 and 64 KiB"

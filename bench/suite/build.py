@@ -12,11 +12,11 @@ def newest(paths):
     return max(path.stat().st_mtime for path in paths)
 
 
-def compile_one(source, target, options):
-    headers = list(source.parent.glob("*.h")) + list((source.parent.parent / "workloads").glob("*.h"))
+def compile_one(source, target, options, depends=()):
+    headers = [*source.parent.glob("*.h"), *(source.parent.parent / "workloads").glob("*.h"), *depends]
     if target.exists() and target.stat().st_mtime >= newest([source, *headers]):
         return
-    command = ["cc", *FLAGS, *options, str(source), "-o", str(target)]
+    command = ["cc", *FLAGS, str(source), *options, "-o", str(target)]
     if subprocess.run(command).returncode:
         raise SystemExit("could not build: " + shlex.join(command))
 

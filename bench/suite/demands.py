@@ -1,7 +1,7 @@
 """The targets that the project has set itself, each as one line: what, target, figure, verdict. Start at demands()."""
 import dataclasses
 
-from . import footprint
+from . import footprint, heaps
 from .allocators import HARDENED
 
 MODERN = ("mimalloc", "jemalloc", "tcmalloc")
@@ -50,13 +50,13 @@ def no_row_above(results, subject, limit, peers):
     return Demand(what, target, "; ".join(above) or f"worst: {worst} {ratios[worst]}", verdict(not above))
 
 
-def bounded(results, subject, what, row, limit, at_least=False):
+def bounded(results, subject, what, row, limit, at_least=False, measure="footprint"):
     target = f"{'>=' if at_least else '<='} {limit}"
-    value = results.median("footprint", row, subject)
+    value = results.median(measure, row, subject)
     if value is None:
-        ran = results.samples["footprint"].get(row, {}).get(subject)
+        ran = results.samples[measure].get(row, {}).get(subject)
         return Demand(what, target, "failed", verdict(False)) if ran else unmeasured(what, target)
-    return Demand(what, target, f"{value:.1f}", verdict(value >= limit if at_least else value <= limit))
+    return Demand(what, target, f"{value:.2f}" if value < 10 else f"{value:.1f}", verdict(value >= limit if at_least else value <= limit))
 
 
 def above_empty(results, subject):
@@ -115,6 +115,7 @@ def demands(results, subject):
     found.append(bounded(results, subject, "MiB refilled to 200", footprint.REFILLED, 300))
     found.append(bounded(results, subject, "% of the room under ulimit -v", footprint.ROOM_FIRST, 95, at_least=True))
     found.append(bounded(results, subject, "% of it again, in another size", footprint.ROOM_SECOND, 95, at_least=True))
+    found.append(bounded(results, subject, "ms until 8 threads' 8 MiB are taken", heaps.DENY, 1, measure="heaps"))
     found.append(hardened(results, subject))
     return found
 

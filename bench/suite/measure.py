@@ -18,6 +18,7 @@ class Run:
 
 class Runner:
     def __init__(self, binaries, scratch):
+        self.binaries = binaries
         self.launch = str(binaries / "launch")
         self.scratch = scratch
         self.expected = {}  # row name: digest of the output of its first good run
@@ -80,10 +81,13 @@ def last_line(text):
 def interleave(allocators, rounds):
     """For each round the allocators in an order of its own, so that none always runs first or after the same one."""
     for turn in range(rounds):
-        shift = turn % len(allocators)
-        turned = allocators[shift:] + allocators[:shift]
-        order = turned if turn // len(allocators) % 2 == 0 else turned[::-1]
-        yield turn, [allocator for allocator in order if turn % allocator.every == 0]
+        yield turn, [allocator for allocator in order_of(allocators, turn) if turn % allocator.every == 0]
+
+
+def order_of(contenders, turn):
+    shift = turn % len(contenders)
+    turned = contenders[shift:] + contenders[:shift]
+    return turned if turn // len(contenders) % 2 == 0 else turned[::-1]
 
 
 def say(text):

@@ -1,7 +1,7 @@
 """Results as text: a table for each measure, the means, and what went wrong. Start at report().
 
 Losses are marked: "-" behind a ratio means that even the lower end of its interval is above 1."""
-from . import footprint
+from . import footprint, heaps
 
 FOOTPRINT_UNITS = {
     footprint.ONE_MALLOC: "KiB resident after one malloc", footprint.THINNED: "MiB after freeing 90 % of 200 MiB",
@@ -54,6 +54,28 @@ def footprint_table(results):
     return ["", "Footprint", *columns(shown)] if rows else []
 
 
+def heaps_digits(results, row):
+    """Three that count in our figure, as far as that goes."""
+    value = results.median("heaps", row, heaps.SUBJECT) or 0
+    return 3 if value < 10 else 1 if value < 1000 else 0
+
+
+def heaps_ratio(results, row, peer):
+    ratio = results.ratio("heaps", row, heaps.SUBJECT, peer)
+    return f"{ratio}{' -' if ratio.low > 1 else '  '}" if ratio else ""
+
+
+def heaps_table(results):
+    """A ratio to each peer: they promise different things."""
+    names = [contender.name for contender in heaps.CONTENDERS]
+    shown = [["row", "unit", *names, *(f"{heaps.SUBJECT} / {peer}  " for peer in heaps.PEERS)]]
+    for row in results.rows("heaps"):
+        digits = heaps_digits(results, row)
+        shown.append([row, heaps.UNITS[row], *(cell(results, "heaps", row, name, digits) for name in names),
+                      *(heaps_ratio(results, row, peer) for peer in heaps.PEERS)])
+    return ["", "Heaps", *columns(shown)] if shown[1:] else []
+
+
 def target_table(demands):
     shown = [["target", "is", "verdict", "figure"]]
     shown += [[one.what, one.target, one.verdict, one.figure] for one in demands]
@@ -95,4 +117,5 @@ def report(results, subject, machine):
     lines += table(results, "resident", subject, 1, "Peak resident MiB", sensitivity)
     lines += table(results, "hot", subject, 1, "Hot path, CPU ns an operation")
     lines += footprint_table(results)
+    lines += heaps_table(results)
     return lines + mean_tables(results, subject) + trouble_lines(results)

@@ -1,13 +1,14 @@
 """What a run of the suite has found: samples by measure, row and allocator, and every run that went wrong.
 
-A measure is "cpu" (seconds), "resident" (MiB), "hot" (nanoseconds) or "footprint" (its row tells the unit)."""
+A measure is "cpu" (seconds), "resident" (MiB), "hot" (nanoseconds), "footprint" or "heaps"
+(whose rows tell the unit)."""
 import json
 import os
 import platform
 
 from . import figures
 
-MEASURES = ("cpu", "resident", "hot", "footprint")
+MEASURES = ("cpu", "resident", "hot", "footprint", "heaps")
 
 
 class Results:

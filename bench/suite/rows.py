@@ -5,7 +5,7 @@ import dataclasses
 @dataclasses.dataclass
 class Row:
     name: str
-    group: str  # workloads, programs, hot, footprint
+    group: str  # workloads, programs, hot, footprint, heaps
     command: list
     stdin: str = ""
     environment: dict = dataclasses.field(default_factory=dict)

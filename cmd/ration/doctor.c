@@ -226,9 +226,29 @@ static bool look_cgroup(char found[FOUND_SIZE]) {
         (void)snprintf(found, FOUND_SIZE, "none");
         return false;
     }
-    write_size(limit, sizeof(limit), group.limit);
-    (void)snprintf(found, FOUND_SIZE, "v%d, %s", group.version, group.limit == 0 ? "no limit" : limit);
-    return group.limit != 0;
+    write_size(limit, sizeof(limit), cgroup_limit(&group));
+    (void)snprintf(found, FOUND_SIZE, "v%d, %s", group.version, cgroup_limit(&group) == 0 ? "no limit" : limit);
+    return cgroup_limit(&group) != 0;
+}
+
+/* What `run --limit auto` would begin with now, for a program that holds nothing yet; false where no group limits it. */
+static bool auto_limit(uint64_t *limit) {
+    cgroup_room_facts facts;
+
+    if (!cgroup_room(0, &facts))
+        return false;
+    *limit = cgroup_auto_limit(&facts);
+    return true;
+}
+
+static bool look_auto_limit(char found[FOUND_SIZE]) {
+    uint64_t limit;
+
+    (void)snprintf(found, FOUND_SIZE, "none");
+    if (!auto_limit(&limit))
+        return false;
+    write_size(found, FOUND_SIZE, limit);
+    return true;
 }
 
 /* The one place that says what Ration does. A line of src/os/ that decides otherwise must change its line here. */
@@ -247,7 +267,8 @@ static const struct feature {
      "--harden guards large blocks by mprotect"},
     {"mremap", look_mremap, "large blocks grow without a copy", "large blocks are copied to grow"},
     {"mapping names", look_names, "given with RATION_NAMES=1", "not used"},
-    {"cgroup", look_cgroup, "not applied", "not applied"},
+    {"cgroup", look_cgroup, "applied by run --limit auto", "not applied"},
+    {"limit auto", look_auto_limit, "run --limit auto begins with it", "run --limit auto has no bound"},
 };
 
 #define FEATURE_COUNT (sizeof(features) / sizeof(features[0]))
@@ -301,12 +322,17 @@ static void print_member(const char *before, const char *name, const char *value
 }
 
 static void print_json(const places *found) {
+    uint64_t limit;
+
     print_member("{\n  ", "version", rn_version());
     print_member(",\n  ", "kernel", found->system.release);
     print_member(",\n  ", "machine", found->system.machine);
     print_member(",\n  ", "library", found->has_library ? found->library : NULL);
     print_member(",\n  ", "cgroup", found->has_group ? found->group.path : NULL);
-    (void)printf(",\n  \"cgroup_limit\": %" PRIu64 ",\n  \"features\": [\n", found->has_group ? found->group.limit : 0);
+    (void)printf(",\n  \"cgroup_limit\": %" PRIu64, found->has_group ? cgroup_limit(&found->group) : 0);
+    (void)printf(",\n  \"auto_limit\": ");
+    (void)(auto_limit(&limit) ? printf("%" PRIu64, limit) : printf("null"));
+    (void)printf(",\n  \"features\": [\n");
     for (size_t i = 0; i < FEATURE_COUNT; i++) {
         char text[FOUND_SIZE];
         bool there = features[i].look(text);

@@ -1,30 +1,49 @@
-/* run.c: `ration run`: replaces itself by a program that has Ration as its malloc.
+/* run.c: `ration run`: starts a program that has Ration as its malloc, and stays as its parent.
  *
  * Start at run_main(). Everything that would keep the library out of the program is looked for first (program.h), since
  * the loader says nothing, or goes on without it, when a preloaded library can't be used. */
-#include "command.h"
+#include "run.h"
 
+#include "command.h"
 #include "image.h"
 #include "library.h"
 #include "program.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char verb[] = "run";
 
-static const char help[] = "Usage: ration run [--harden] [--] PROGRAM [ARGUMENTS]\n"
+static const char help[] = "Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]\n"
                            "Starts PROGRAM, unmodified, with Ration as its malloc, and the programs that\n"
-                           "it starts.\n"
+                           "it starts; stays as its parent and tells at the end where the memory went.\n"
                            "\n"
                            "Options:\n"
-                           "  --harden  check every free at once, guard large blocks, detect overflows and\n"
-                           "            writes after free; costs some time\n"
-                           "  --help    show this\n"
+                           "  --limit SIZE       what all processes together may hold: 500M, 1.5G, 64KiB;\n"
+                           "                     40% of the machine's memory; auto: 95% of what the\n"
+                           "                     container leaves, followed while it changes\n"
+                           "  --soft SIZE        beyond this, memory is given back early; nothing is denied\n"
+                           "  --on-limit WHAT    deny (NULL and ENOMEM; the default), wait:TIME (as 2s, then\n"
+                           "                     deny), abort, exit:CODE\n"
+                           "  --reserve SIZE     what of the limit is kept for a thread that was just denied\n"
+                           "                     something, to say so with (64K)\n"
+                           "  --children WHICH   share: one limit for all (the default); each: the limit for\n"
+                           "                     each process; none: what PROGRAM starts runs without Ration\n"
+                           "  --autopsy DIR      where ration-PID.autopsy is written at the first denial (.)\n"
+                           "  --harden           check every free at once, guard large blocks, detect\n"
+                           "                     overflows and writes after free; costs some time\n"
+                           "  --stats FILE       write PROGRAM's figures at its end\n"
+                           "  --quiet            tell nothing at the end\n"
+                           "  --help             show this\n"
                            "\n"
                            "Environment:\n"
                            "  LD_PRELOAD           kept: Ration is put before what it names\n"
@@ -71,53 +90,206 @@ static int prepare_library(char path[PATH_MAX], image_facts *facts) {
     return 0;
 }
 
-/* Becomes the program; returns only where that failed. */
-static int start(char **program, bool harden) {
+/* --- what the program is told by its environment ------------------------------------------------------------------- */
+
+static int set_bytes(const char *name, uint64_t bytes) {
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%lluB", (unsigned long long)bytes);
+    return setenv(name, text, 1);
+}
+
+static int set_or_unset(const char *name, const char *value) {
+    return value == NULL || value[0] == 0 ? unsetenv(name) : setenv(name, value, 1);
+}
+
+/* How to join, and the limit where that is not possible. */
+static int set_run(const run_state *state) {
+    char text[OFFER_NAME_SIZE + 32];
+
+    if (state->offer.page->limit == 0)
+        return setenv("RATION_RUN", state->offer.name, 1);
+    (void)snprintf(text, sizeof(text), "%s %lluB", state->offer.name, (unsigned long long)state->offer.page->limit);
+    return setenv("RATION_RUN", text, 1);
+}
+
+/* Within another run its variables stay: the limit of that one holds for us, too. */
+static bool is_nested(void) {
+    return getenv("RATION_RUN") != NULL;
+}
+
+static int set_environment(const run_state *state, const char *library) {
+    const run_options *options = state->options;
+    bool own_limit = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
+    int failure = preload(library);
+
+    failure |= own_limit ? set_bytes("RATION_LIMIT", options->limit) : unsetenv("RATION_LIMIT");
+    failure |= options->soft != 0 ? set_bytes("RATION_SOFT", options->soft) : unsetenv("RATION_SOFT");
+    if (options->reserve_given)
+        failure |=
+            options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);
+    else
+        failure |= unsetenv("RATION_RESERVE");
+    failure |= set_or_unset("RATION_ON_LIMIT", options->on_limit);
+    failure |= set_or_unset("RATION_AUTOPSY", options->autopsy);
+    if (options->statistics != NULL)
+        failure |= setenv("RATION_STATS", options->statistics, 1);
+    if (options->harden)
+        failure |= setenv("RATION_HARDEN", "1", 1);
+    if (state->shares)
+        failure |= set_run(state);
+    return failure;
+}
+
+enum { OWN_FILES = 1024 }; /* files inherited beyond this stay open */
+
+/* --- starting ------------------------------------------------------------------------------------------------------- */
+
+/* In the child: becomes the program, or tells why not. */
+static _Noreturn void become(const run_state *state, const char *path, const sigset_t *mask, int report) {
+    int error;
+
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    /* The path has a slash, so this looks nowhere else; it gives a file without #! to the shell, as shells do. */
+    (void)execvp(path, state->options->program);
+    error = errno;
+    (void)!write(report, &error, sizeof(error));
+    _exit(PROGRAM_NOT_EXECUTABLE);
+}
+
+/* The program as our child, signals blocked here; 0, or an errno: ours, or why it could not be executed. */
+static int start_child(run_state *state, const char *path) {
+    int report[2], error = 0;
+    sigset_t forwarded, before;
+
+    if (pipe2(report, O_CLOEXEC) != 0)
+        return errno;
+    run_signals(&forwarded);
+    (void)sigprocmask(SIG_BLOCK, &forwarded, &before);
+    state->program = fork();
+    if (state->program == 0)
+        become(state, path, &before, report[1]);
+    if (state->program < 0)
+        error = errno;
+    (void)close(report[1]);
+    if (state->program > 0 && read(report[0], &error, sizeof(error)) == sizeof(error))
+        (void)waitpid(state->program, NULL, 0);
+    (void)close(report[0]);
+    return error;
+}
+
+/* Ends as the program did. A first process of a namespace is not ended by signals. */
+static int end_like(int status) {
+    static const struct rlimit no_core = {0, 0};
+    sigset_t set;
+    int number;
+
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    number = WTERMSIG(status);
+    if (getpid() != 1) {
+        (void)setrlimit(RLIMIT_CORE, &no_core);
+        (void)signal(number, SIG_DFL);
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, number);
+        (void)fflush(NULL);
+        (void)kill(getpid(), number);
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    return 128 + number;
+}
+
+/* What the program reads and writes ends when the program ends it, not when we do. */
+static void leave_files(void) {
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (nothing < 0)
+        return;
+    (void)dup2(nothing, STDIN_FILENO);
+    (void)dup2(nothing, STDOUT_FILENO);
+    for (int file = STDERR_FILENO + 1; file < OWN_FILES; file++)
+        if (fcntl(file, F_GETFD) == 0) /* ours are closed on exec */
+            (void)close(file);
+}
+
+static int run(run_state *state, const char *path) {
+    int error = start_child(state, path), status;
+
+    if (error != 0) {
+        command_complain(verb, "%s: %s", state->options->program[0],
+                         error == ENOENT ? "its interpreter, or its loader, is missing" : strerror(error));
+        return PROGRAM_NOT_EXECUTABLE;
+    }
+    leave_files();
+    state->offer.program = state->program;
+    status = run_supervise(state);
+    if (state->shares) {
+        offer_close(&state->offer);
+        if (!state->options->quiet)
+            run_summary(state, status);
+    }
+    return end_like(status);
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Offers what the processes share, unless another run does. */
+static int offer_memory(run_state *state) {
+    const run_options *options = state->options;
+    bool together = options->children != SHARED_CHILDREN_EACH;
+
+    if (is_nested())
+        return 0;
+    if (offer_open(&state->offer, together ? options->limit : 0, options->children) != 0) {
+        command_complain(verb, "the memory that the processes share: %s", strerror(errno));
+        return COMMAND_MISUSED;
+    }
+    state->shares = true;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    return 0;
+}
+
+static int start(const run_options *options) {
     char path[PATH_MAX], library[PATH_MAX], reason[PROGRAM_REASON_SIZE];
+    run_state state = {.options = options, .name = base_name(options->program[0])};
+    const char *name = options->program[0];
     image_facts facts;
-    int failure = program_find(program[0], path);
+    int failure = program_find(name, path);
 
     if (failure != 0) {
-        command_complain(verb, "%s: %s", program[0],
-                         failure == PROGRAM_NOT_FOUND ? "no such program" : strerror(errno));
+        command_complain(verb, "%s: %s", name, failure == PROGRAM_NOT_FOUND ? "no such program" : strerror(errno));
         return failure;
     }
     failure = prepare_library(library, &facts);
     if (failure != 0)
         return failure;
     if (program_refuses(path, &facts, reason)) {
-        command_complain(verb, "%s: %s", program[0], reason);
+        command_complain(verb, "%s: %s", name, reason);
         return COMMAND_MISUSED;
     }
-    if (preload(library) != 0 || (harden && setenv("RATION_HARDEN", "1", 1) != 0)) {
+    failure = offer_memory(&state);
+    if (failure != 0)
+        return failure;
+    if (set_environment(&state, library) != 0) {
         command_complain(verb, "the environment: %s", strerror(errno));
         return COMMAND_MISUSED;
     }
-    /* The path has a slash, so this looks nowhere else; it gives a file without #! to the shell, as shells do. */
-    execvp(path, program);
-    command_complain(verb, "%s: %s", program[0],
-                     errno == ENOENT ? "its interpreter, or its loader, is missing" : strerror(errno));
-    return PROGRAM_NOT_EXECUTABLE;
+    return run(&state, path);
 }
 
 int run_main(int argc, char **argv) {
-    bool harden = false;
-    int i = 1;
+    run_options options;
+    int failure = run_options_read(argc, argv, &options);
 
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "--help") == 0)
-            return command_print(verb, help);
-        if (strcmp(argv[i], "--") == 0) {
-            i++;
-            break;
-        }
-        if (strcmp(argv[i], "--harden") != 0)
-            return command_unknown(verb, argv[i]);
-        harden = true;
-    }
-    if (i == argc) {
-        command_complain(verb, "no program named; see 'ration run --help'");
-        return COMMAND_MISUSED;
-    }
-    return start(argv + i, harden);
+    if (failure == RUN_HELP)
+        return command_print(verb, help);
+    if (failure != 0)
+        return failure;
+    if (options.limit != 0 && options.autopsy == NULL)
+        options.autopsy = ".";
+    return start(&options);
 }

@@ -20,13 +20,16 @@ typedef struct rn_heap rn_heap;
 
 /* What a heap and its subtree hold. Bytes unless said otherwise. */
 typedef struct rn_stats {
-    size_t used;  /* committed now: live blocks, free blocks between them, what threads have cached */
-    size_t peak;  /* the most that used has been */
-    size_t limit; /* 0: only the ancestors' limits apply */
+    size_t used;       /* committed now: live blocks, free blocks between them, what threads have cached */
+    size_t peak;       /* the most that used has been */
+    size_t limit;      /* 0: only the ancestors' limits apply */
     size_t soft_limit; /* 0: none */
-    size_t live;  /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
+    size_t live; /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
     size_t objects; /* the number of those blocks */
     size_t denied;  /* requests answered with NULL */
+    size_t
+        mapped; /* of the root only, and beside used: what the program maps itself through libc, where Ration is its malloc */
+    size_t rest; /* of the root only, and beside used: what else is resident of the process's own, as measured */
 } rn_stats;
 
 /* The process's heap, malloc's default. Never NULL, never destroyed. */
@@ -88,7 +91,7 @@ RN_API void rn_heap_pop_to(int mark) RN_NOEXCEPT;
 #define RN_HEAP_PUSHED_AT(heap, line) \
     int rn_heap_pushed_at_##line __attribute__((cleanup(rn_heap_pop_pushed), unused)) = rn_heap_push_marked(heap)
 
-/* For the macro: gives the mark from before the push, and pops to it. */
+/* For the macro and ration::pushed: gives the mark from before the push, and pops to it. */
 static inline int rn_heap_push_marked(rn_heap *heap) {
     int mark = rn_heap_mark();
     rn_heap_push(heap);
@@ -100,7 +103,8 @@ static inline void rn_heap_pop_pushed(const int *mark) {
 
 /* Bounds what the heap's subtree has committed; 0 leaves only the ancestors' limits. Any thread may be allocating. Where
  * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
- * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too. */
+ * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too,
+ * and where Ration is the process's malloc, what the program maps itself (mapped and rest above). */
 RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
 
 /* Bounds softly: what passes it is not denied, but from there on the threads that allocate give back memory that nobody uses,
@@ -128,5 +132,22 @@ RN_API size_t rn_heap_trim(rn_heap *heap) RN_NOEXCEPT;
 
 #ifdef __cplusplus
 }
+
+namespace ration {
+
+/* RN_HEAP_PUSHED as an object: the heap is this thread's current one until the object ends, be it by an exception. */
+class pushed {
+    int mark;
+
+  public:
+    explicit pushed(rn_heap *heap) noexcept : mark(rn_heap_push_marked(heap)) {}
+    ~pushed() {
+        rn_heap_pop_to(mark);
+    }
+    pushed(const pushed &) = delete;
+    pushed &operator=(const pushed &) = delete;
+};
+
+} // namespace ration
 #endif
 #endif

@@ -3,7 +3,7 @@
  * The hottest block comes out first; when an array is full the coldest half goes to the store, and a miss takes half an
  * array from there. Blocks themselves are never touched. Arrays start small and grow while they keep missing, as long
  * as all caches together stay within their share of what may lie idle. Start with cache_refill and cache_put. */
-#include "heap.h"
+#include "sample.h"
 
 #include <string.h>
 
@@ -158,6 +158,8 @@ void *cache_refill(cache *c, unsigned class_index) {
     if (got != want)
         memmove(array, array + want - got, got * sizeof *array);
     set_top(c, class_index, array + got - 1);
+    if (c->heap == &root_heap)
+        sample_refilled(class_index, got);
     return array[got - 1];
 }
 

@@ -31,6 +31,13 @@ static void raise_peak(struct heap *heap, size_t used) {
         ;
 }
 
+/* The heap has come to hold so much. */
+static void settle(struct heap *heap, size_t used) {
+    raise_peak(heap, used);
+    if (UNLIKELY(read_size(&heap->soft) != 0) && heap_soft_excess(heap) != 0)
+        this_thread.over = heap;
+}
+
 /* --- limits --------------------------------------------------------------------------------------------------- */
 
 /* Whether the heap may hold so much. In the root's account lies what is nobody's, too. */
@@ -42,7 +49,10 @@ static bool allows(const struct heap *heap, size_t used) {
 }
 
 bool heap_has_room(const struct heap *heap, size_t bytes) {
-    return allows(heap, read_size(&heap->used) + bytes);
+    size_t sum;
+    if (__builtin_add_overflow(read_size(&heap->used), bytes, &sum) || sum > PTRDIFF_MAX)
+        sum = PTRDIFF_MAX; /* to which more may yet be added */
+    return allows(heap, sum);
 }
 
 struct heap *heap_without_room(struct heap *heap, size_t bytes) {
@@ -128,7 +138,7 @@ static bool climb(struct heap *heap, size_t bytes) {
             break;
     }
     for (struct heap *h = heap; h != last->parent; h = h->parent)
-        raise_peak(h, read_size(&h->used));
+        settle(h, read_size(&h->used));
     if (last->parent == NULL)
         footprint_grew(bytes);
     return true;
@@ -148,7 +158,7 @@ bool heap_charge(struct heap *heap, size_t bytes) {
         return climb(heap, bytes);
     size_t used = __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
     if (allows(heap, used) && (use_credit(heap, bytes) || charge_parent(heap, bytes))) {
-        raise_peak(heap, used);
+        settle(heap, used);
         return true;
     }
     subtract(&heap->used, bytes);

@@ -1,7 +1,10 @@
 /* configure.c: the RATION_ variables, read once at start, never in a set-uid program; and the figures at the end.
  *
  * A value that can't be understood is one line to stderr and otherwise as if it were not there. */
+#include "footprint.h"
 #include "hardened.h"
+#include "sample.h"
+#include "shared.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +13,7 @@
 enum { LINE_BYTES = 512 };
 
 static char statistics_file[LINE_BYTES];
+static bool sampled = true;
 
 static void refuse(const char *name, const char *value, const char *takes) {
     char line[LINE_BYTES];
@@ -24,7 +28,9 @@ static void refuse(const char *name, const char *value, const char *takes) {
 static void set_harden(const char *value) {
     if (strcmp(value, "1") == 0)
         hardened_start();
-    else if (strcmp(value, "0") != 0)
+    else if (strcmp(value, "0") == 0)
+        sampled = false;
+    else
         refuse("RATION_HARDEN", value, "0 or 1");
 }
 
@@ -43,27 +49,105 @@ static void set_statistics(const char *value) {
         memcpy(statistics_file, value, length + 1);
 }
 
+/* A number and its unit: powers of 1024. False if it is something else, or 0, or too large. */
+static bool read_bytes(const char *value, size_t *bytes) {
+    static const struct unit {
+        const char *name;
+        unsigned shift;
+    } units[] = {{"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},  {"MiB", 20},
+                 {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40}};
+    size_t number = 0;
+    const char *c = value;
+    for (; *c >= '0' && *c <= '9'; c++)
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *c - '0', &number))
+            return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units && number != 0; i++)
+        if (strcmp(c, units[i].name) == 0 && number <= (size_t)PTRDIFF_MAX >> units[i].shift) {
+            *bytes = number << units[i].shift;
+            return true;
+        }
+    return false;
+}
+
+static size_t read_size(const char *name, const char *value) {
+    size_t bytes = 0;
+    if (!read_bytes(value, &bytes))
+        refuse(name, value, "a size with its unit, as 500M or 64KiB");
+    return bytes;
+}
+
+static void set_limit(const char *value) {
+    root_heap.limit = read_size("RATION_LIMIT", value);
+}
+
+static void set_soft_limit(const char *value) {
+    root_heap.soft = read_size("RATION_SOFT", value);
+}
+
+static void set_reserve(const char *value) {
+    size_t bytes = strcmp(value, "0") == 0 ? 0 : read_size("RATION_RESERVE", value);
+    if (bytes != 0 || strcmp(value, "0") == 0)
+        footprint_set_reserve(bytes);
+}
+
+/* A number below a bound, then what must stand behind it. */
+static bool read_number(const char *text, unsigned bound, const char *behind, unsigned *number) {
+    *number = 0;
+    const char *c = text;
+    for (; *c >= '0' && *c <= '9' && *number < bound; c++)
+        *number = *number * 10 + (unsigned)(*c - '0');
+    return c != text && *number < bound && strcmp(c, behind) == 0;
+}
+
+enum { WAIT_MAX_MS = 100000000, EXIT_CODES = 256 };
+
+static void set_on_limit(const char *value) {
+    unsigned argument = 0;
+    if (strcmp(value, "deny") == 0)
+        on_limit_set(ON_LIMIT_DENY, 0);
+    else if (strcmp(value, "abort") == 0)
+        on_limit_set(ON_LIMIT_ABORT, 0);
+    else if (strncmp(value, "wait:", 5) == 0 && read_number(value + 5, WAIT_MAX_MS, "ms", &argument))
+        on_limit_set(ON_LIMIT_WAIT, argument);
+    else if (strncmp(value, "exit:", 5) == 0 && read_number(value + 5, EXIT_CODES, "", &argument))
+        on_limit_set(ON_LIMIT_EXIT, argument);
+    else
+        refuse("RATION_ON_LIMIT", value, "deny, wait:500ms, abort or exit:3");
+}
+
+/* Where it can't join, the process has the limit for itself. */
+static void set_run(const char *value) {
+    const char *limit = strchr(value, ' ');
+    if (!shared_join(value) && limit != NULL)
+        root_heap.limit = read_size("RATION_RUN", limit + 1);
+}
+
 static const struct variable {
     const char *name;
     void (*set)(const char *value);
 } variables[] = {
-    {"RATION_HARDEN", set_harden},
-    {"RATION_NAMES", set_names},
-    {"RATION_STATS", set_statistics},
+    {"RATION_HARDEN", set_harden},     {"RATION_LIMIT", set_limit},      {"RATION_NAMES", set_names},
+    {"RATION_ON_LIMIT", set_on_limit}, {"RATION_RESERVE", set_reserve},  {"RATION_RUN", set_run},
+    {"RATION_SOFT", set_soft_limit},   {"RATION_STATS", set_statistics},
 };
+
+static void read_variables(char **environment) {
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *value = os_variable(environment, variables[i].name);
+        if (value != NULL)
+            variables[i].set(value);
+    }
+}
 
 void configure(char **environment) {
     static bool done;
     if (done || environment == NULL)
         return;
     done = true;
-    if (os.secure)
-        return;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const char *value = os_variable(environment, variables[i].name);
-        if (value != NULL)
-            variables[i].set(value);
-    }
+    if (!os.secure)
+        read_variables(environment);
+    if (sampled)
+        sample_start();
 }
 
 /* --- the end -------------------------------------------------------------------------------------------------- */
@@ -85,10 +169,11 @@ void finish(void) {
     /* A signal handler may exit in the middle of anything; what it interrupted is then not fit to be judged. */
     if (this_thread.inside != 0)
         return;
-    if (hardened && threads_alone())
-        hardened_check_all();
+    if ((hardened || sample_is_taken()) && threads_alone())
+        (hardened ? hardened_check_all : sample_check_all)();
     threads_take_over();
     thread_drain_own();
     if (statistics_file[0] != 0)
         write_statistics();
+    shared_tell();
 }

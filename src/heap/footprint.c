@@ -27,6 +27,12 @@ size_t footprint_bytes(void) {
     return __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED) + beside_the_heaps();
 }
 
+size_t footprint_limit(void) {
+    size_t own = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    size_t together = shared_limited() ? shared_limit() : 0;
+    return own == 0 || (together != 0 && together < own) ? together : own;
+}
+
 void footprint_set_reserve(size_t bytes) {
     reserve_wanted = bytes;
 }
@@ -57,12 +63,13 @@ bool footprint_allows(size_t root_used) {
 }
 
 void footprint_grew(size_t bytes) {
-    if (LIKELY(__atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) == 0 && !shared_limited()))
+    if (LIKELY(__atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) == 0 && shared == NULL))
         return;
     if (__atomic_add_fetch(&grown, bytes, __ATOMIC_RELAXED) < MEASURE_STEP)
         return;
     __atomic_store_n(&grown, 0, __ATOMIC_RELAXED);
     mapped_measure();
+    shared_tell();
 }
 
 void footprint_shrunk(void) {

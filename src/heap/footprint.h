@@ -9,6 +9,8 @@
 
 /* All that the process holds, in bytes. */
 size_t footprint_bytes(void);
+/* The least of the limits that bound it; 0 where none does. */
+size_t footprint_limit(void);
 /* Whether the process may hold what it does, were the root's account so much. */
 bool footprint_allows(size_t root_used);
 /* The root's account was charged so much more. */

@@ -17,7 +17,7 @@ _Static_assert(HEAP_IDS == 1 << PLACE_BITS, "a place is 16 bits of a handle");
 enum { ROOT_PLACE = 1 };
 
 struct heap root_heap = {.id = ROOT_PLACE, .name = "root", .handle = HANDLE(ROOT_PLACE, 0)};
-struct heap *heap_places[HEAP_IDS] = {[ROOT_PLACE] = &root_heap};
+struct heap *heap_places[HEAP_IDS]; /* nothing yet, not even the root, so that the table is not read from the file */
 
 static uint64_t uses[HEAP_IDS]; /* so far */
 static unsigned last_place = ROOT_PLACE;
@@ -92,7 +92,7 @@ static bool ever_given(const rn_heap *handle) {
     return (value & 1) != 0 && value >> USES_SHIFT < uses[heap_place_of(handle)];
 }
 
-COLD void heap_stale(const rn_heap *handle) {
+static _Noreturn void stale(const rn_heap *handle) {
     char line[HEAP_NAME_MAX + 64];
     const struct departed *gone = find_departed(handle);
     if (gone != NULL)
@@ -101,4 +101,11 @@ COLD void heap_stale(const rn_heap *handle) {
     else
         snprintf(line, sizeof line, ever_given(handle) ? "use of a heap after it was destroyed" : "not a heap");
     misuse(handle, line);
+}
+
+COLD struct heap *heap_unplaced(const rn_heap *handle) {
+    if (handle != root_heap.handle)
+        stale(handle);
+    __atomic_store_n(&heap_places[ROOT_PLACE], &root_heap, __ATOMIC_RELAXED);
+    return &root_heap;
 }

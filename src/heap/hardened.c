@@ -128,7 +128,7 @@ static COLD void *refill(cache *c, unsigned class_index) {
     return blocks[more];
 }
 
-static COLD void *take_uncached(struct heap *heap, unsigned class_index) {
+static COLD void *take_from_store(struct heap *heap, unsigned class_index) {
     void *block = NULL;
     if (store_take(heap, class_index, &block + 1, 1) == 1)
         seal_fresh(&block, 1);
@@ -162,7 +162,7 @@ static inline cache *enter(struct heap *heap) {
 static inline void *take_small(struct heap *heap, unsigned class_index) {
     cache *c = enter(heap);
     if (UNLIKELY(c == NULL))
-        return take_uncached(heap, class_index);
+        return take_from_store(heap, class_index);
     void **top = c->top[class_index], *block = top[-1];
     if (LIKELY(block != NULL))
         __atomic_store_n(&c->top[class_index], top - 1, __ATOMIC_RELAXED);
@@ -172,8 +172,8 @@ static inline void *take_small(struct heap *heap, unsigned class_index) {
     return block;
 }
 
-void *hardened_take(struct heap *heap, unsigned class_index, size_t size) {
-    char *block = take_small(heap, class_index);
+/* Looks at a block that was free, and seals it for its new owner. */
+static inline void *issue(char *block, unsigned class_index, size_t size) {
     if (UNLIKELY(block == NULL))
         return NULL;
     size_t room = room_of(class_index);
@@ -183,6 +183,14 @@ void *hardened_take(struct heap *heap, unsigned class_index, size_t size) {
     set_canary(block, size, room);
     *seal_of(block, room) = seal_value(key, (unsigned)size);
     return block;
+}
+
+void *hardened_take(struct heap *heap, unsigned class_index, size_t size) {
+    return issue(take_small(heap, class_index), class_index, size);
+}
+
+void *hardened_take_uncached(struct heap *heap, unsigned class_index, size_t size) {
+    return issue(take_from_store(heap, class_index), class_index, size);
 }
 
 /* --- giving small blocks -------------------------------------------------------------------------------------- */
@@ -282,24 +290,50 @@ static inline void release(const thread *t, void *block) {
     __atomic_store_n(&c->top[class_index], top + 1, __ATOMIC_RELAXED);
 }
 
-void hardened_give(span *s, void *block) {
-    unsigned class_index = s->class_index;
-    size_t room = room_of(class_index);
+/* Looks at a block that was out, and fills it. */
+static inline void take_back(const span *s, void *block) {
+    size_t room = room_of(s->class_index);
     uint64_t key = key_of(s, block);
     check_live(s, block, room, key);
     fill(block, room);
     *seal_of(block, room) = seal_value(key, PATTERN_WHOLE);
+}
+
+/* What leaves the thread's quarantine for the block, if anything does. */
+static inline void *exchange(thread *t, const span *s, void *block) {
+    quarantine *q = quarantine_of(t);
+    if (UNLIKELY(q == NULL))
+        return block;
+    return room_of(s->class_index) < LARGER ? exchange_small(q, block) : exchange_larger(q, block);
+}
+
+void hardened_give(span *s, void *block) {
+    take_back(s, block);
     if (UNLIKELY(enter(s->heap) == NULL)) {
-        store_give(s->heap, class_index, &block, 1);
+        store_give(s->heap, s->class_index, &block, 1);
         return;
     }
     thread *t = this_thread.thread;
-    quarantine *q = quarantine_of(t);
-    if (LIKELY(q != NULL))
-        block = room < LARGER ? exchange_small(q, block) : exchange_larger(q, block);
+    block = exchange(t, s, block);
     if (block != NULL)
         release(t, block);
     local_end();
+}
+
+static void give_to_store(void *block) {
+    const span *s = span_of_block(block);
+    store_give(s->heap, s->class_index, &block, 1);
+}
+
+void hardened_give_uncached(const span *s, void *block) {
+    take_back(s, block);
+    bool waits = local_enter() != NULL;
+    if (waits)
+        block = exchange(this_thread.thread, s, block);
+    if (block != NULL)
+        give_to_store(block);
+    if (waits)
+        local_end();
 }
 
 static void leave_quarantine(quarantine *q, const struct heap *only, bool give) {
@@ -345,6 +379,13 @@ static void check_span(const span *s) {
         const void *block = (const void *)(s->start + i * (size_t)size_classes[s->class_index].size);
         check_block(s, block, (s->free_blocks[i / 64] >> i % 64 & 1) != 0);
     }
+}
+
+void hardened_check_heap(struct heap *heap) {
+    os_lock(&heap->spans_lock);
+    for (const span *s = heap->spans; s != NULL; s = s->older)
+        check_span(s);
+    os_unlock(&heap->spans_lock);
 }
 
 void hardened_check_all(void) {

@@ -1,4 +1,5 @@
-/* hardened.h: the checked way in and out, taken in place of the ordinary one where RATION_HARDEN=1 was set at start. */
+/* hardened.h: the checked way in and out, taken in place of the ordinary one where RATION_HARDEN=1 was set at start; else by a
+ * sample (sample.h). */
 #ifndef RATION_HEAP_HARDENED_H
 #define RATION_HEAP_HARDENED_H
 
@@ -16,6 +17,9 @@ void hardened_start(void);
 void *hardened_take(struct heap *, unsigned class_index, size_t size);
 void *hardened_take_large(struct heap *, size_t size, size_t align, bool *clean);
 void hardened_give(span *, void *block);
+/* The same, past the threads' caches. */
+void *hardened_take_uncached(struct heap *, unsigned class_index, size_t size);
+void hardened_give_uncached(const span *, void *block);
 void hardened_give_large(span *, void *block);
 /* Gives a large block's span to the page heap as it is. */
 void hardened_release(span *);
@@ -34,6 +38,7 @@ void hardened_drain(thread *);
 void hardened_forget(thread *, const struct heap *);
 /* Looks at every block that is out. For the program's end, when one thread is left. */
 void hardened_check_all(void);
+void hardened_check_heap(struct heap *);
 
 #pragma GCC visibility pop
 

@@ -42,13 +42,14 @@ struct heap {
     char name[HEAP_NAME_MAX];
     const rn_heap *handle; /* what the program knows it by; NULL once it is retired */
     struct heap *parent;
-    struct heap *next_sibling, *first_child, *next_retired; /* under the tree's lock */
+    struct heap *next_sibling, *prev_sibling, *first_child, *next_retired; /* under the tree's lock */
 
     size_t used;   /* committed bytes of the subtree, and its children's credit; all of these are atomics */
     size_t credit; /* charged to the parent, but not used */
     size_t peak;
     size_t limit;
-    size_t soft; /* beyond this, memory is given back in small steps */
+    size_t soft;    /* beyond this, memory is given back in small steps */
+    size_t ease_at; /* the next of them is due when so much is used */
     size_t denied;
     size_t large_bytes, large_blocks;
     struct pressure_callback *callbacks; /* in no order; under the tree's lock */
@@ -65,8 +66,8 @@ extern struct heap root_heap;
 /* The heap at each place, by the low 16 bits of its id. */
 extern struct heap *heap_places[HEAP_IDS];
 
-/* Says which heap it was, and aborts. */
-_Noreturn void heap_stale(const rn_heap *handle);
+/* The root, which takes its place now; for any other handle, says which heap it was, and aborts. */
+struct heap *heap_unplaced(const rn_heap *handle);
 
 static inline unsigned heap_place_of(const rn_heap *handle) {
     return (uint16_t)((uintptr_t)handle >> 1);
@@ -76,7 +77,7 @@ static inline unsigned heap_place_of(const rn_heap *handle) {
 static inline struct heap *heap_of(const rn_heap *handle) {
     struct heap *heap = __atomic_load_n(&heap_places[heap_place_of(handle)], __ATOMIC_RELAXED);
     if (UNLIKELY(heap == NULL || heap->handle != handle))
-        heap_stale(handle);
+        return heap_unplaced(handle);
     return heap;
 }
 
@@ -101,6 +102,8 @@ struct heap *heap_without_room(struct heap *, size_t bytes);
 bool heap_has_room(const struct heap *, size_t bytes);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
+/* How far the heap is beyond its soft limit. */
+size_t heap_soft_excess(const struct heap *);
 /* Takes back the credit of all heaps below this one. The tree's lock is held. */
 void heap_recall_credit(struct heap *);
 
@@ -140,9 +143,20 @@ void heap_tree_unlock(void);
  * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
  * held. */
 bool pressure_relieve(struct heap *, size_t bytes, unsigned *stages);
+/* After this thread's charge took a heap beyond its soft limit: gives some memory back, in less than 100 us. No lock is held. */
+void pressure_ease(void);
+/* Notes that so many bytes were denied, and does what is to be done besides; it may not return. No lock is held. */
+void pressure_denied(struct heap *, size_t bytes);
+/* How long threads have spent in all of this, in microseconds. */
+uint64_t pressure_time(void);
+
+/* What is done at the process's limit; argument is how many ms to wait, or the exit code. */
+typedef enum on_limit_action { ON_LIMIT_DENY, ON_LIMIT_WAIT, ON_LIMIT_ABORT, ON_LIMIT_EXIT } on_limit_action;
+void on_limit_set(on_limit_action, unsigned argument);
 /* Returns once none of the heap's is being called, but by this thread. */
-void pressure_forget_callbacks(struct heap *);
-void pressure_after_fork_in_child(void);
+void callbacks_forget(struct heap *);
+void callbacks_after_fork_in_child(void);
+void ease_after_fork_in_child(void);
 
 /* --- stores --------------------------------------------------------------------------------------------------- */
 
@@ -155,7 +169,9 @@ void store_give(struct heap *, unsigned class_index, void *const *blocks, unsign
 size_t store_purge_heap(struct heap *);
 /* The same, if enough has become idle since the last time. */
 void store_purge_excess(struct heap *);
-/* Bytes that store_purge_heap has returned so far. */
+/* The same of one class, from so many spans of each fullness at most. */
+size_t store_purge_class(struct heap *, unsigned class_index, unsigned spans);
+/* Bytes that these have returned so far. */
 size_t store_purged_bytes(void);
 /* The heap's spans are about to go as they are: nothing in them counts as committed any more. */
 void store_forget_committed(const struct heap *);
@@ -192,10 +208,12 @@ typedef struct local {
     cache *cache;
     uint64_t no_section; /* where the fast paths announce their section while no rseq area is known */
     uint8_t busy;
-    uint8_t ended;     /* the thread's end has begun: no caches any more */
-    uint8_t inside;    /* how many slow paths it is in: a signal handler may have interrupted one */
-    uint8_t relieving; /* runs pressure: its own requests are denied without */
-    uint8_t denied;    /* at the process's limit, a moment ago: it may use the reserve */
+    uint8_t ended;       /* the thread's end has begun: no caches any more */
+    uint8_t inside;      /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t relieving;   /* runs pressure: its own requests are denied without */
+    uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
+    struct heap *over;   /* its charge took this one beyond its soft limit */
+    uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
 } local;
 
@@ -211,15 +229,18 @@ typedef struct thread {
     struct thread *next, *prev;
     struct local *local;
     pthread_t self; /* for debuggers */
-    cache *caches;
+    cache *caches;  /* the last used first */
+    unsigned caches_count;
     struct heap *current;
     int depth;
     bool fast; /* its sequences can be restarted, so it may use the fast paths */
     bool revoked;
     bool unsettled; /* could not be stopped for a fork: its caches may be inconsistent in the child */
     struct push pushed[PUSH_DEPTH];
-    void **quarantine; /* hardened */
+    void **quarantine; /* of checked blocks */
     unsigned turns;
+    int until_sampled; /* so many more blocks in its cache before one is checked; */
+    uint8_t sampled;   /* the class, and one, whose next request is checked */
 } thread;
 
 static inline void local_begin(void) {
@@ -283,6 +304,8 @@ _Noreturn void misuse_block(const void *block, span_verdict verdict);
 
 /* Makes the library ready; every slow path calls it first. */
 void start_once(void);
+/* Forks are to be told of even while there is one thread. */
+void start_watching_forks(void);
 /* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
 void configure(char **environment);
 /* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */

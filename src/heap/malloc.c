@@ -3,8 +3,7 @@
  * The fast paths are sacred: no lock, no call, no count. tests/packaging holds them to their instructions. Everything
  * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
 #include "malloc.h"
-#include "events.h"
-#include "footprint.h"
+#include "sample.h"
 #include "section.h"
 #include "tell_valgrind.h"
 
@@ -30,9 +29,7 @@ HOT void *rn_malloc(size_t size) {
 }
 
 static void *denied(struct heap *heap, size_t bytes) {
-    heap_note_denied(heap);
-    heap_tell_denied(heap, bytes);
-    footprint_note_denied();
+    pressure_denied(heap, bytes);
     errno = ENOMEM;
     return NULL;
 }
@@ -75,10 +72,17 @@ static inline unsigned aligned_class(size_t align, size_t size) {
     return class_index;
 }
 
+static void *take_unhardened(struct heap *heap, unsigned class_index, size_t size, size_t align) {
+    void *block = NULL;
+    if (UNLIKELY(sample_is_due(heap, class_index)))
+        block = sample_take(aligned_class(align, size + HARDENED_SEAL), size);
+    return LIKELY(block == NULL) ? take_small(heap, class_index) : block;
+}
+
 static void *take_any(struct heap *heap, size_t size, size_t align, bool *clean) {
     unsigned class_index = aligned_class(align, hardened ? size + HARDENED_SEAL : size);
     if (class_index < SIZE_CLASSES_COUNT)
-        return hardened ? hardened_take(heap, class_index, size) : take_small(heap, class_index);
+        return hardened ? hardened_take(heap, class_index, size) : take_unhardened(heap, class_index, size, align);
     return hardened ? hardened_take_large(heap, size, align, clean) : large_take(heap, size, align, clean);
 }
 
@@ -100,6 +104,8 @@ static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     tell_taken(block, size, *clean);
     return LIKELY(block != NULL) ? block : denied(heap, size);
 }
@@ -159,8 +165,12 @@ COLD void free_slow(void *block) {
     this_thread.inside++;
     if (s->state == SPAN_LARGE)
         (s->hardened ? hardened_give_large : large_give)(s, block);
+    else if (!s->hardened)
+        give_small(s, block);
+    else if (hardened)
+        hardened_give(s, block);
     else
-        (s->hardened ? hardened_give : give_small)(s, block);
+        hardened_give_uncached(s, block);
     this_thread.inside--;
 }
 
@@ -260,6 +270,8 @@ static void *resize_large(span *s, size_t size) {
     for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(s->heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
+    if (UNLIKELY(this_thread.over != NULL))
+        pressure_ease();
     if (resized == NULL)
         return denied(s->heap, size);
     if (resized == block) {
@@ -276,7 +288,7 @@ static COLD void *realloc_slow(void *block, size_t size) {
     span *s = span_to_use(block);
     size_t old_size = usable(s, block);
     if (s->hardened)
-        return size == old_size ? block : move_block(s->heap, block, old_size, size);
+        return size == old_size ? block : move_block(heap_served(s), block, old_size, size);
     check_start(s, block);
     return size > SMALL_MAX ? resize_large(s, size) : move_block(s->heap, block, old_size, size);
 }

@@ -1,16 +1,315 @@
-/* mapped.c: memory that the program maps itself. */
+/* mapped.c: memory that the program maps itself: the notes of its mappings, what is charged for them, and the rest, which is
+ * measured.
+ *
+ * The lock here is a leaf: nothing is called under it that takes another. Start with mapped_reserve. */
 #include "mapped.h"
 
+#include "footprint.h"
+#include "hardened.h"
+#include "shared.h"
+
+enum { THREAD_BYTES = 64 << 10, EXAMINE_PAUSE_MS = 10 };
+
+static struct {
+    os_mutex lock;
+    intervals table;
+    size_t added, removed; /* by the notes of the call under way */
+} notes OWN_LINE;
+
+static size_t charged OWN_LINE; /* for mappings; an atomic, as the other two */
+static size_t threads;
+static size_t rest;
+
+/* Whether this thread is inside the notes: a signal handler may have interrupted it there. */
+static __thread bool within __attribute__((tls_model("initial-exec")));
+static __thread bool is_counted __attribute__((tls_model("initial-exec")));
+
+static size_t read_size(const size_t *value) {
+    return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
 size_t mapped_bytes(void) {
-    return 0;
+    return read_size(&charged) + read_size(&threads) * THREAD_BYTES + read_size(&notes.table.bytes);
 }
 
 size_t rest_bytes(void) {
-    return 0;
+    return read_size(&rest);
 }
 
-void mapped_measure(void) {}
+/* --- the rest ------------------------------------------------------------------------------------------------- */
+
+static bool watched;
+
+/* As of the last measure, which one thread at a time makes. */
+static struct {
+    bool busy;
+    size_t total, known;
+} measured;
+
+static size_t fallen(size_t before, size_t after) {
+    return before > after ? before - after : 0;
+}
+
+/* Of what is known some may be committed but not resident, so that it hides as much of the rest: the rest is at least what is
+ * resident beyond all that is known, and falls only as far as residence fell by more than what is known did. */
+static size_t rest_after(size_t total, size_t known) {
+    size_t gone = fallen(fallen(measured.total, total), fallen(measured.known, known));
+    size_t kept = fallen(read_size(&rest), gone);
+    size_t seen = fallen(total, known);
+    return seen > kept ? seen : kept;
+}
+
+void mapped_measure(void) {
+    if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || __atomic_exchange_n(&measured.busy, true, __ATOMIC_ACQUIRE))
+        return;
+    size_t total = os_private_bytes();
+    if (total != 0) {
+        size_t known = footprint_bytes() - rest_bytes();
+        __atomic_store_n(&rest, rest_after(total, known), __ATOMIC_RELAXED);
+        measured.total = total;
+        measured.known = known;
+    }
+    __atomic_store_n(&measured.busy, false, __ATOMIC_RELEASE);
+}
+
+void mapped_watch(void) {
+    __atomic_store_n(&watched, true, __ATOMIC_RELAXED);
+    if (read_size(&root_heap.limit) != 0 || shared_limited())
+        mapped_measure();
+}
+
+/* --- reserving ------------------------------------------------------------------------------------------------ */
+
+/* Added to the charges since they were last compared with what is resident. */
+static bool unexamined;
+
+static bool add_if_there_is_room(size_t *count, size_t units, size_t bytes) {
+    if (!heap_has_room(&root_heap, bytes))
+        return false;
+    __atomic_fetch_add(count, units, __ATOMIC_RELAXED);
+    if (heap_has_room(&root_heap, 0))
+        return true;
+    __atomic_fetch_sub(count, units, __ATOMIC_RELAXED);
+    return false;
+}
+
+/* A signal handler may map memory while its thread is inside the library, whose locks pressure would take. */
+static bool may_act(void) {
+    return !within && this_thread.inside == 0 && __atomic_load_n(&this_thread.busy, __ATOMIC_RELAXED) == 0;
+}
+
+static void deny(size_t bytes) {
+    if (may_act())
+        pressure_denied(&root_heap, bytes);
+    else
+        heap_note_denied(&root_heap);
+}
+
+static bool reserve(size_t *count, size_t units, size_t bytes) {
+    for (unsigned stages = 0; !add_if_there_is_room(count, units, bytes);)
+        if (!may_act() || !pressure_relieve(&root_heap, bytes, &stages)) {
+            deny(bytes);
+            return false;
+        }
+    if (may_act())
+        footprint_grew(bytes);
+    return true;
+}
+
+bool mapped_reserve(size_t bytes) {
+    if (bytes == 0)
+        return true;
+    __atomic_store_n(&unexamined, true, __ATOMIC_RELAXED);
+    return reserve(&charged, bytes, bytes);
+}
+
+/* Threads made before this one may have used more of their stacks by now than they count. */
+bool mapped_thread_begins(void) {
+    if (footprint_limit() != 0)
+        mapped_measure();
+    return reserve(&threads, 1, THREAD_BYTES);
+}
+
+void mapped_thread_not_made(void) {
+    __atomic_fetch_sub(&threads, 1, __ATOMIC_RELAXED);
+    footprint_shrunk();
+}
+
+void mapped_thread_ends(void) {
+    is_counted = false;
+    mapped_thread_not_made();
+}
+
+void mapped_thread_is_counted(void) {
+    is_counted = true;
+}
+
+/* --- notes ---------------------------------------------------------------------------------------------------- */
+
+bool mapped_begin(void) {
+    if (within)
+        return false;
+    within = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    os_lock(&notes.lock);
+    notes.added = notes.removed = 0;
+    return true;
+}
+
+void mapped_end(bool begun, size_t reserved) {
+    size_t change = -reserved; /* modulo 2^64, as the sum is */
+    if (begun) {
+        change += notes.added - notes.removed;
+        os_unlock(&notes.lock);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        within = false;
+    }
+    __atomic_fetch_add(&charged, change, __ATOMIC_RELAXED);
+    if ((ptrdiff_t)(change + reserved) < 0)
+        footprint_shrunk();
+}
+
+void mapped_note(uintptr_t start, size_t size, interval_state state, size_t charge) {
+    const interval wanted = {.start = start, .end = start + size, .charge = charge, .state = state};
+    size_t removed;
+    if (intervals_put(&notes.table, wanted, &removed))
+        notes.added += charge;
+    notes.removed += removed;
+}
+
+size_t mapped_forget(uintptr_t start, size_t size) {
+    size_t removed = intervals_remove(&notes.table, start, start + size);
+    notes.removed += removed;
+    return removed;
+}
+
+/* What lies at the address, or the gap there is, up to the end. */
+static interval piece_at(uintptr_t address, uintptr_t end) {
+    const interval *next = intervals_next(&notes.table, address);
+    interval piece = {.start = address, .end = end, .state = INTERVAL_PROTECTED};
+    if (next == NULL || next->start >= end)
+        return piece;
+    if (next->start > address) {
+        piece.end = next->start;
+        return piece;
+    }
+    piece.state = next->state;
+    piece.end = next->end < end ? next->end : end;
+    size_t length = next->end - next->start;
+    piece.charge = (size_t)((unsigned __int128)next->charge * (piece.end - address) / length);
+    return piece;
+}
+
+/* What is not noted is presumed private: so is what the loader maps. */
+void mapped_note_writable(uintptr_t start, size_t size) {
+    interval piece;
+    for (uintptr_t end = start + size; start < end; start = piece.end) {
+        piece = piece_at(start, end);
+        if (piece.state == INTERVAL_PROTECTED)
+            mapped_note(start, piece.end - start, INTERVAL_WRITABLE, piece.end - start);
+    }
+}
+
+void mapped_note_protected(uintptr_t start, size_t size) {
+    interval piece;
+    for (uintptr_t end = start + size; start < end; start = piece.end) {
+        piece = piece_at(start, end);
+        if (piece.state == INTERVAL_WRITABLE && piece.charge != 0)
+            mapped_note(start, piece.end - start, INTERVAL_PROTECTED, piece.charge);
+        else if (piece.state == INTERVAL_WRITABLE)
+            mapped_forget(start, piece.end - start);
+    }
+}
+
+interval_state mapped_state_of(uintptr_t start) {
+    return piece_at(start, start + 1).state;
+}
+
+static size_t sum_over(uintptr_t start, size_t size, size_t (*of)(const interval *)) {
+    size_t sum = 0;
+    bool begun = mapped_begin();
+    interval piece;
+    for (uintptr_t end = start + size; begun && start < end; start = piece.end) {
+        piece = piece_at(start, end);
+        sum += of(&piece);
+    }
+    mapped_end(begun, 0);
+    return sum;
+}
+
+static size_t charge_of(const interval *i) {
+    return i->charge;
+}
+
+static size_t uncharged_of(const interval *i) {
+    return i->state == INTERVAL_PROTECTED ? i->end - i->start - i->charge : 0;
+}
+
+size_t mapped_charge_of(uintptr_t start, size_t size) {
+    return sum_over(start, size, charge_of);
+}
+
+size_t mapped_uncharged(uintptr_t start, size_t size) {
+    return sum_over(start, size, uncharged_of);
+}
+
+/* --- truing up ------------------------------------------------------------------------------------------------ */
+
+/* Nothing charged has nothing to lose: so reservations, however large, are not walked through. */
+static bool examine(interval *i) {
+    size_t resident;
+    if (i->charge == 0)
+        return true;
+    if (!os_resident_bytes((void *)i->start, i->end - i->start, &resident))
+        return false;
+    notes.added += resident;
+    notes.removed += i->charge;
+    i->charge = resident;
+    return true;
+}
+
+static void examine_all(void) {
+    uintptr_t at = 0;
+    for (bool more = true; more;) {
+        if (!mapped_begin())
+            return;
+        interval *next = intervals_next(&notes.table, at);
+        more = next != NULL && examine(next);
+        if (more)
+            at = next->end;
+        mapped_end(true, 0);
+    }
+}
+
+static bool was_just_examined(void) {
+    static uint64_t last;
+    uint64_t now = os_clock_ms(), before = __atomic_exchange_n(&last, now, __ATOMIC_RELAXED);
+    return !__atomic_exchange_n(&unexamined, false, __ATOMIC_RELAXED) && now - before < EXAMINE_PAUSE_MS;
+}
 
 size_t mapped_examine(void) {
-    return 0;
+    if (was_just_examined())
+        return 0;
+    size_t before = mapped_bytes() + rest_bytes();
+    examine_all();
+    mapped_measure();
+    return fallen(before, mapped_bytes() + rest_bytes());
+}
+
+/* --- fork ----------------------------------------------------------------------------------------------------- */
+
+void mapped_lock(void) {
+    if (!within)
+        os_lock(&notes.lock);
+}
+
+void mapped_unlock(void) {
+    if (!within)
+        os_unlock(&notes.lock);
+}
+
+/* Only the forking thread lives on, and nobody measures. */
+void mapped_after_fork_in_child(void) {
+    threads = is_counted;
+    measured.busy = false;
 }

@@ -1,5 +1,5 @@
 /* misuse.c: what is said when a program has handed back what it must not: one line, then abort(). */
-#include "hardened.h"
+#include "sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ void misuse(const void *block, const char *what) {
     int length = snprintf(line, sizeof line, "ration: %p%s: %s\n", block, block_text, what);
     if (length > 0)
         os_say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
-    if (hardened)
+    if (hardened || sample_is_taken())
         os_hold_all(true); /* locks may be held here, and the program's handler of SIGABRT may allocate */
     abort();
 }

@@ -3,17 +3,36 @@
 #define RATION_HEAP_SHARED_H
 
 #include "heap.h"
+#include "shared_page.h"
 
 #pragma GCC visibility push(hidden)
 
-/* Whether there is one, and what it is. */
-bool shared_limited(void);
-size_t shared_limit(void);
-/* Makes sure that what the process has taken of it covers so many bytes, with so much of the limit withheld. False where there
- * is no room. */
-bool shared_cover(size_t bytes, size_t withheld);
-/* Gives back what the process has taken beyond so many bytes, and a little. */
-void shared_settle(size_t bytes);
+/* NULL while the process shares nothing. */
+extern shared_page *shared;
+
+/* Whether there is a limit, and what it is. */
+static inline bool shared_limited(void) {
+    return UNLIKELY(shared != NULL) && __atomic_load_n(&shared->limit, __ATOMIC_RELAXED) != 0;
+}
+static inline size_t shared_limit(void) {
+    return __atomic_load_n(&shared->limit, __ATOMIC_RELAXED);
+}
+
+/* Joins the others, as RATION_RUN says how; once, at start. False where that can't be done. */
+bool shared_join(const char *how);
+/* Whether programs that this one starts are to run without Ration. */
+bool shared_excludes_children(void);
+/* Makes sure that what the process has taken of the limit covers its footprint, with so much of the limit withheld. False where
+ * there is no room. */
+bool shared_cover(size_t footprint, size_t withheld);
+/* Gives back what the process has taken beyond its footprint, and a little. */
+void shared_settle(size_t footprint);
+/* Has the command look for processes that have died, and measure those that forked. Gives the bytes that came back meanwhile. */
+size_t shared_sweep(void);
+/* Tells the command the process's figures. */
+void shared_tell(void);
+void shared_before_fork(void);
+void shared_after_fork_in_child(void);
 
 #pragma GCC visibility pop
 

@@ -1,5 +1,7 @@
 /* start.c: makes the library ready, once, before the first block; and keeps it whole across fork. */
 #include "hardened.h"
+#include "mapped.h"
+#include "shared.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -21,10 +23,12 @@ static void before_fork(void) {
         return;
     forking = true;
     __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE); /* the child will know, whoever registered this */
+    shared_before_fork();
     threads_before_fork();
     hardened_lock();
     heap_tree_lock();
     page_heap_lock();
+    mapped_lock();
     os_hold_all(true);
 }
 
@@ -34,6 +38,7 @@ static bool unlock_after_fork(void) {
         return false;
     forking = false;
     os_hold_all(false);
+    mapped_unlock();
     page_heap_unlock();
     heap_tree_unlock();
     hardened_unlock();
@@ -48,7 +53,10 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     if (unlock_after_fork()) {
         threads_after_fork_in_child();
-        pressure_after_fork_in_child();
+        callbacks_after_fork_in_child();
+        ease_after_fork_in_child();
+        mapped_after_fork_in_child();
+        shared_after_fork_in_child();
     }
 }
 
@@ -96,6 +104,16 @@ static void do_once(int *progress, /* NOLINT(readability-non-const-parameter): e
     __atomic_store_n(progress, DONE, __ATOMIC_RELEASE);
 }
 
+static bool always_watch;
+
+void start_watching_forks(void) {
+    always_watch = true;
+}
+
+static bool forks_matter(void) {
+    return always_watch || os_has_threads();
+}
+
 static COLD void make_ready(int now) {
     static int started;
     if (starting)
@@ -103,13 +121,13 @@ static COLD void make_ready(int now) {
     starting = true;
     if (now == NOT_STARTED)
         do_once(&started, start);
-    if (os_has_threads())
+    if (forks_matter())
         watch_forks();
     starting = false;
 }
 
 void start_once(void) {
     int now = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
-    if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || os_has_threads()))
+    if (UNLIKELY(now != WATCHING) && (now == NOT_STARTED || forks_matter()))
         make_ready(now);
 }

@@ -3,7 +3,9 @@
  * The fullest span with free blocks serves first, so that the emptier ones can empty; an empty span goes back to the
  * page heap at once. A span whose free blocks lie on pages that are not committed is latent: it is used only when the
  * buckets are empty. Start with store_take and store_give. */
-#include "hardened.h"
+#include "sample.h"
+
+#include <limits.h>
 
 static struct {
     size_t committed;  /* in spans of blocks */
@@ -103,7 +105,7 @@ static span *new_span(struct heap *heap, unsigned class_index) {
         committed = 0;
     }
     count_committed(committed);
-    fresh->hardened = hardened;
+    fresh->hardened = hardened || heap == &sampled_heap;
     heap_add_span(heap, fresh);
     return fresh;
 }
@@ -240,9 +242,9 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
 /* Spans nearly full have no page to give. */
 enum { PURGE_BUCKETS = STORE_BUCKETS - 1 };
 
-static size_t purge_list(struct heap *heap, span *first) {
+static size_t purge_list(struct heap *heap, span *first, unsigned spans) {
     size_t bytes = 0;
-    for (span *s = first; s != NULL; s = s->next)
+    for (span *s = first; s != NULL && spans-- > 0; s = s->next)
         if (!s->hardened) /* a freed block half of whose pattern is purged would look as if written to */
             bytes += span_purge(s);
     if (bytes != 0)
@@ -250,18 +252,25 @@ static size_t purge_list(struct heap *heap, span *first) {
     return bytes;
 }
 
-size_t store_purge_heap(struct heap *heap) {
+size_t store_purge_class(struct heap *heap, unsigned class_index, unsigned spans) {
     size_t bytes = 0;
-    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
-        block_store *store = &heap->stores[i];
-        os_lock(&store->lock);
-        for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
-            bytes += purge_list(heap, store->buckets[bucket]);
-        os_unlock(&store->lock);
-    }
+    block_store *store = &heap->stores[class_index];
+    os_lock(&store->lock);
+    for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
+        bytes += purge_list(heap, store->buckets[bucket], spans);
+    os_unlock(&store->lock);
+    if (bytes == 0)
+        return 0;
     count_committed(-bytes);
     __atomic_fetch_add(&figures.purged_bytes, bytes, __ATOMIC_RELAXED);
     regret_purged();
+    return bytes;
+}
+
+size_t store_purge_heap(struct heap *heap) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        bytes += store_purge_class(heap, i, UINT_MAX);
     return bytes;
 }
 

@@ -4,7 +4,7 @@
 #include "hardened.h"
 #include "section.h"
 
-enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, COUNT_WAIT_MS = 200 };
+enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64, COUNT_WAIT_MS = 200 };
 
 __thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
 
@@ -123,15 +123,43 @@ static thread *thread_begin(void) {
     }
 }
 
-static cache *cache_for(thread *t, struct heap *heap) {
-    for (cache *c = t->caches; c != NULL; c = c->next)
-        if (c->heap == heap)
-            return c;
-    cache *c = cache_new(heap);
-    if (c == NULL)
+/* The thread's cache for the heap, which becomes the first of its list; NULL where it has none. */
+static cache *find_cache(thread *t, const struct heap *heap) {
+    if (t->caches != NULL && t->caches->heap == heap)
+        return t->caches;
+    if (__atomic_load_n(&heap->caches, __ATOMIC_RELAXED) == 0)
         return NULL;
+    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
+        if ((*link)->heap == heap) {
+            cache *c = *link;
+            *link = c->next;
+            c->next = t->caches;
+            return t->caches = c;
+        }
+    return NULL;
+}
+
+/* A thread that goes through many heaps keeps caches for those it used last. */
+static void drop_least_recent(thread *t) {
+    cache **link = &t->caches;
+    while ((*link)->next != NULL)
+        link = &(*link)->next;
+    cache *c = *link;
+    *link = NULL;
+    t->caches_count--;
+    cache_drain(c);
+    cache_destroy(c);
+}
+
+static cache *cache_for(thread *t, struct heap *heap) {
+    cache *c = find_cache(t, heap);
+    if (c != NULL || (c = cache_new(heap)) == NULL)
+        return c;
+    if (t->caches_count == CACHES_MAX)
+        drop_least_recent(t);
     c->next = t->caches;
     t->caches = c;
+    t->caches_count++;
     return c;
 }
 
@@ -361,13 +389,12 @@ void thread_drain_own(void) {
 
 static void drop_cache_of(thread *t, struct heap *heap) {
     hardened_forget(t, heap);
-    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
-        if ((*link)->heap == heap) {
-            cache *c = *link;
-            *link = c->next;
-            cache_destroy(c);
-            return;
-        }
+    cache *c = find_cache(t, heap);
+    if (c == NULL)
+        return;
+    t->caches = c->next;
+    t->caches_count--;
+    cache_destroy(c);
 }
 
 void thread_drop_own(struct heap *heap) {
@@ -380,9 +407,9 @@ void thread_drop_own(struct heap *heap) {
             misuse(heap->handle, "rn_heap_retire of a heap that this thread has pushed");
     if (t->current == heap)
         misuse(heap->handle, "rn_heap_retire of this thread's current heap");
-    for (cache *c = t->caches; c != NULL; c = c->next)
-        if (c->heap == heap)
-            cache_drain(c);
+    cache *c = find_cache(t, heap);
+    if (c != NULL)
+        cache_drain(c);
     drop_cache_of(t, heap);
     local_end();
 }

@@ -3,6 +3,7 @@
  * A retired heap stays where it was, nameless, until the last that lies in it is freed. Start with rn_heap_new. */
 #include "events.h"
 #include "hardened.h"
+#include "mapped.h"
 
 #include <errno.h>
 #include <string.h>
@@ -77,6 +78,8 @@ static bool adopt(struct heap *parent, struct heap *child) {
     bool placed = heap_place(child);
     if (placed) {
         child->next_sibling = parent->first_child;
+        if (child->next_sibling != NULL)
+            child->next_sibling->prev_sibling = child;
         parent->first_child = child;
     }
     os_unlock(&tree_lock);
@@ -84,10 +87,12 @@ static bool adopt(struct heap *parent, struct heap *child) {
 }
 
 static void disown(struct heap *child) {
-    struct heap **link = &child->parent->first_child;
-    while (*link != child)
-        link = &(*link)->next_sibling;
-    *link = child->next_sibling;
+    if (child->next_sibling != NULL)
+        child->next_sibling->prev_sibling = child->prev_sibling;
+    if (child->prev_sibling != NULL)
+        child->prev_sibling->next_sibling = child->next_sibling;
+    else
+        child->parent->first_child = child->next_sibling;
 }
 
 /* A heap's tables are nobody's account, but the root's limit bounds them. */
@@ -144,9 +149,10 @@ static void release_spans(struct heap *heap) {
         if (s->hardened && s->state == SPAN_LARGE)
             hardened_release(s);
         else
-            page_heap_give(s, span_used_pages(s));
+            page_heap_give_unpurged(s, span_used_pages(s));
         heap_uncharge(heap, committed);
     }
+    page_heap_purge_excess();
 }
 
 static void forget_retired(const struct heap *heap) {
@@ -177,7 +183,7 @@ static void free_tables(struct heap *heap) {
 }
 
 static void destroy(struct heap *heap) {
-    pressure_forget_callbacks(heap);
+    callbacks_forget(heap);
     threads_drop_heap(heap);
     release_spans(heap);
     free_tables(heap);
@@ -243,7 +249,7 @@ void rn_heap_retire(rn_heap *handle) {
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap)
         misuse(handle, "rn_heap_retire of the root");
-    pressure_forget_callbacks(heap);
+    callbacks_forget(heap);
     thread_drop_own(heap);
     __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
@@ -260,6 +266,8 @@ void rn_heap_retire(rn_heap *handle) {
 int rn_heap_set_limit(rn_heap *handle, size_t limit) {
     start_once();
     struct heap *heap = heap_of(handle);
+    if (heap == &root_heap && limit != 0)
+        mapped_measure();
     size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
     for (unsigned stages = 0; !heap_has_room(heap, 0);)
         if (!pressure_relieve(heap, 0, &stages)) {
@@ -303,10 +311,17 @@ void heap_read(const struct heap *heap, rn_stats *stats) {
     os_unlock(&tree_lock);
     size_t used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
     stats->used = used > credit ? used - credit : 0;
+    if (heap == &root_heap) {
+        stats->mapped = mapped_bytes();
+        stats->rest = rest_bytes();
+    }
 }
 
 void rn_heap_stats(const rn_heap *handle, rn_stats *stats) {
-    heap_read(heap_of(handle), stats);
+    const struct heap *heap = heap_of(handle);
+    if (heap == &root_heap)
+        mapped_measure();
+    heap_read(heap, stats);
 }
 
 void heap_purge_subtree(struct heap *top) {

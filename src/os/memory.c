@@ -135,3 +135,12 @@ bool os_unguard(void *start, size_t size) {
     bool none_to_remove = removed == -EINVAL; /* before Linux 6.13 */
     return (removed == 0 || none_to_remove) && call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
 }
+
+void *os_map_emptied_by_fork(size_t size) {
+    size = (size + os.page_size - 1) & ~(os.page_size - 1);
+    void *start = os_map(size);
+    if (start == NULL || os_syscall(SYS_madvise, (long)start, (long)size, MADV_WIPEONFORK, 0, 0, 0) == 0)
+        return start;
+    os_release(start, size);
+    return NULL;
+}

@@ -60,6 +60,13 @@ void os_name(void *start, size_t size, const char *name);
 bool os_guard(void *start, size_t size);
 bool os_unguard(void *start, size_t size);
 
+/* The process's own memory that is resident (RssAnon and RssShmem), or 0 where that can't be found out. Costs some 20 us. */
+size_t os_private_bytes(void);
+/* How much of whole pages is resident; at most, where the kernel won't say. False where it may not be asked. */
+bool os_resident_bytes(void *start, size_t size, size_t *bytes);
+/* Whether the two may not be asked any more, for what they need is forbidden. Gives what held before. */
+bool os_forbid_looking(bool forbid);
+
 /* --- threads -------------------------------------------------------------------------------------------------- */
 
 /* A lock of one word that sleeps in the kernel when contended. All zero is unlocked. */
@@ -92,6 +99,19 @@ bool os_has_threads(void);
 bool os_threads_start(void (*at_end)(void));
 bool os_thread_watch(void);
 
+/* --- memory shared with another process ------------------------------------------------------------------------- */
+
+/* Memory of so many bytes that a process offers on the abstract Unix socket of that name, with a message of just that size. NULL
+ * if it can't be had in time. */
+void *os_join_memory(const char *name, size_t name_length, size_t size, void *welcome, size_t welcome_size,
+                     unsigned wait_ms);
+/* Wakes all who wait for a word in such memory to change; waits, while it is as seen, for so long at most. */
+void os_wake_shared(uint32_t *word);
+void os_wait_shared(const uint32_t *word, uint32_t seen, unsigned microseconds);
+
+/* As os_map; a forked child finds it zero. NULL where the kernel can't do that. */
+void *os_map_emptied_by_fork(size_t size);
+
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
 enum { OS_NAME_MAX = 16 };
@@ -102,7 +122,11 @@ int os_thread_id(void);
 void os_thread_name(char name[OS_NAME_MAX]);
 /* Seconds since 1970. */
 uint64_t os_date(void);
+/* The first is read quickly, but some ms behind. */
 uint64_t os_clock_ms(void);
+uint64_t os_clock_us(void);
+/* Ends the process at once: nothing that was registered for its end runs. */
+_Noreturn void os_exit(int code);
 /* Bytes from the kernel's generator, or the clock's where it has none to give. */
 uint64_t os_random(void);
 /* The value of a variable in an environment, or NULL. */

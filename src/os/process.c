@@ -87,6 +87,17 @@ uint64_t os_clock_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t os_clock_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void os_exit(int code) {
+    for (;;)
+        os_syscall(SYS_exit_group, code, 0, 0, 0, 0, 0);
+}
+
 uint64_t os_random(void) {
     uint64_t value = 0;
     if (os_syscall(SYS_getrandom, (long)&value, sizeof value, 1 /* GRND_NONBLOCK */, 0, 0, 0) == sizeof value)

@@ -2,6 +2,8 @@
  *
  * The constructor runs before all others (-z initfirst), in glibc even before libc has set environ, which is why it
  * takes what it is handed; musl hands constructors nothing, but has environ by then. */
+#include "../heap/mapped.h"
+#include "../heap/shared.h"
 #include "../heap/tell_valgrind.h"
 
 #include <dlfcn.h>
@@ -47,16 +49,54 @@ static void tell_who_serves(void) {
         say("this program brings its own malloc; Ration serves nothing");
 }
 
+/* --- programs that are to run without ------------------------------------------------------------------------------ */
+
+static bool begins_with(const char *text, const char *beginning) {
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* Takes the library, which `ration run` put first, out of what is preloaded. False where nothing else is. */
+static bool keep_others_preloaded(char *entry) {
+    char *list = strchr(entry, '=') + 1, *others = list + strcspn(list, ": ");
+    others += strspn(others, ": ");
+    memmove(list, others, strlen(others) + 1);
+    return *list != 0;
+}
+
+/* What only the command reads is left to a command that the program starts. */
+static bool is_for_children(char *entry) {
+    if (begins_with(entry, "LD_PRELOAD="))
+        return keep_others_preloaded(entry);
+    return !begins_with(entry, "RATION_") || begins_with(entry, "RATION_PRELOAD_PATH=");
+}
+
+/* In place: libc takes the same array for its own. */
+static void release_children(char **environment) {
+    char **kept = environment;
+    for (char **entry = environment; *entry != NULL; entry++)
+        if (is_for_children(*entry))
+            *kept++ = *entry;
+    *kept = NULL;
+}
+
+/* What the program is told by its environment, and its children after it. */
+static void read_environment(char **environment) {
+    configure(environment);
+    if (shared_excludes_children())
+        release_children(environment);
+}
+
 __attribute__((constructor)) static void begin(int count, char **arguments, char **environment) {
     (void)count;
     (void)arguments;
     start_once();
 #if defined(__GLIBC__)
-    configure(environment);
+    read_environment(environment);
 #else
     (void)environment;
-    configure(environ);
+    read_environment(environ);
 #endif
+    mapped_watch();
     tell_who_serves();
 }
 

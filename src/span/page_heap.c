@@ -52,6 +52,7 @@ static struct {
     uintptr_t open;        /* the current region: accessible below open, reserved below region_end */
     uintptr_t region_end;
     size_t reserved;
+    size_t opened; /* an atomic */
     size_t dirty_bytes;
     size_t tail_bytes;
     size_t purged_bytes;
@@ -75,8 +76,14 @@ static void forget_tail(span *s) {
     s->tail = 0;
 }
 
+/* The kernel's tables for what may be touched: a page for each 512 pages. */
+static size_t page_table_bytes(void) {
+    size_t reach = os.page_size / sizeof(uint64_t) * os.page_size;
+    return (__atomic_load_n(&heap.opened, __ATOMIC_RELAXED) + reach - 1) / reach * os.page_size;
+}
+
 size_t span_table_bytes(void) {
-    return table_bytes() + page_map_bytes();
+    return table_bytes() + page_map_bytes() + page_table_bytes();
 }
 
 size_t span_overhead_bytes(void) {
@@ -289,6 +296,7 @@ static span *open_step(size_t size) {
     fresh->granules = (uint32_t)(size >> GRANULE_SHIFT);
     fresh->dirty_pages = 0;
     heap.open += size;
+    __atomic_fetch_add(&heap.opened, size, __ATOMIC_RELAXED);
     return merge_free(fresh);
 }
 
@@ -595,12 +603,28 @@ static void mark_free(span *given, span_pages pages) {
     }
 }
 
-void page_heap_give(span *given, span_pages pages) {
-    os_lock(&heap.lock);
+static void give(span *given, span_pages pages) {
     forget_tail(given);
     mark_free(given, pages);
     count_dirty(given->dirty_pages);
     merge_free(given);
+}
+
+void page_heap_give(span *given, span_pages pages) {
+    os_lock(&heap.lock);
+    give(given, pages);
+    purge_excess();
+    os_unlock(&heap.lock);
+}
+
+void page_heap_give_unpurged(span *given, span_pages pages) {
+    os_lock(&heap.lock);
+    give(given, pages);
+    os_unlock(&heap.lock);
+}
+
+void page_heap_purge_excess(void) {
+    os_lock(&heap.lock);
     purge_excess();
     os_unlock(&heap.lock);
 }

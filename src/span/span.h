@@ -155,6 +155,9 @@ static inline size_t live_bytes_now(void) {
 span *page_heap_take(size_t size, size_t align, span_state state, uint32_t tag, struct heap *owner);
 /* Makes the span's memory free. What is dirty and free beyond the allowance is purged, oldest first. */
 void page_heap_give(span *, span_pages pages);
+/* The same in two parts, for one who gives many spans: purging once costs less. */
+void page_heap_give_unpurged(span *, span_pages pages);
+void page_heap_purge_excess(void);
 /* Grows a large span to size bytes where the granules behind it are free. False if they are not. */
 bool page_heap_extend(span *, size_t size);
 /* Gives a large span's granules beyond size bytes back. */
@@ -162,7 +165,8 @@ void page_heap_shrink(span *, size_t size);
 /* Purges until at most keep bytes of free pages are dirty. Returns the bytes purged. */
 size_t page_heap_purge(size_t keep);
 page_heap_figures page_heap_read(void);
-/* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, and tables. */
+/* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, tables, and the kernel's page
+ * tables. */
 size_t span_overhead_bytes(void);
 /* Those of them that are tables. */
 size_t span_table_bytes(void);

@@ -83,14 +83,27 @@ Options:
   --help     show this; 'ration VERB --help' tells more about a verb
   --version  show the version"
 
-run_help="Usage: ration run [--harden] [--] PROGRAM [ARGUMENTS]
+run_help="Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]
 Starts PROGRAM, unmodified, with Ration as its malloc, and the programs that
-it starts.
+it starts; stays as its parent and tells at the end where the memory went.
 
 Options:
-  --harden  check every free at once, guard large blocks, detect overflows and
-            writes after free; costs some time
-  --help    show this
+  --limit SIZE       what all processes together may hold: 500M, 1.5G, 64KiB;
+                     40% of the machine's memory; auto: 95% of what the
+                     container leaves, followed while it changes
+  --soft SIZE        beyond this, memory is given back early; nothing is denied
+  --on-limit WHAT    deny (NULL and ENOMEM; the default), wait:TIME (as 2s, then
+                     deny), abort, exit:CODE
+  --reserve SIZE     what of the limit is kept for a thread that was just denied
+                     something, to say so with (64K)
+  --children WHICH   share: one limit for all (the default); each: the limit for
+                     each process; none: what PROGRAM starts runs without Ration
+  --autopsy DIR      where ration-PID.autopsy is written at the first denial (.)
+  --harden           check every free at once, guard large blocks, detect
+                     overflows and writes after free; costs some time
+  --stats FILE       write PROGRAM's figures at its end
+  --quiet            tell nothing at the end
+  --help             show this
 
 Environment:
   LD_PRELOAD           kept: Ration is put before what it names
@@ -130,31 +143,90 @@ expect "run: no program after the options is misuse" 2 "" "ration run: no progra
 expect "run: an unknown option is named" 2 "" "ration run: unknown option '--limits'; see 'ration run --help'" \
     "$ration" run --limits 5M true
 
+expect "run: an unknown short option is named, in a group, too" 2 "" \
+    "ration run: unknown option '-xy'; see 'ration run --help'" "$ration" run --quiet -xy true
+expect "run: a value for an option that takes none is named" 2 "" \
+    "ration run: unknown option '--quiet=3'; see 'ration run --help'" "$ration" run --quiet=3 true
+expect "run: help wins over a missing program" 0 "$run_help" "" "$ration" run --quiet --help
+for option in limit soft on-limit reserve children stats autopsy; do
+    expect "run: --$option takes a value" 2 "" "ration run: --$option takes a value; see 'ration run --help'" \
+        "$ration" run --$option
+done
+
+# misuse COMPLAINT OPTION…: with a program that would run.
+misuse() {
+    complaint=$1
+    shift
+    expect "run: $*" 2 "" "ration run: $complaint" "$ration" run --quiet "$@" true
+}
+
+size="a size with its unit, as 500M"
+for value in '' 0 5 M -5M 5X 1e9M 5MB ' 5M' 5M5 0M 9999999T 1.2.3M 101% 0% % -1% 40%%; do
+    misuse "--limit '$value': takes $size, a percentage of the machine's memory, as 40%, or auto" --limit "$value"
+done
+for value in '' 0 5 -5M 5X 40%; do
+    misuse "--soft '$value': takes $size or 64KiB" --soft "$value"
+done
+for value in '' 00 5 -5K 5X 40%; do
+    misuse "--reserve '$value': takes $size or 64KiB" --limit 64M --reserve "$value"
+done
+for value in '' refuse wait wait: wait:2 wait:-1s wait:99999m exit exit: exit:256 exit:-1 exit:3x denyx; do
+    misuse "--on-limit '$value': takes deny, wait:TIME as wait:2s, abort, or exit:CODE with a code below 256" \
+        --limit 64M --on-limit "$value"
+done
+for value in '' all Share nonex; do
+    misuse "--children '$value': takes share, each or none" --children "$value"
+done
+for value in '' nowhere /dev/null; do
+    misuse "--autopsy '$value': takes a directory" --limit 64M --autopsy "$value"
+done
+misuse "--limit 1M: 1.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit 1M
+misuse "--limit 2097151B: 2.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit=2097151B
+misuse "--on-limit means nothing without --limit" --on-limit deny
+misuse "--reserve means nothing without --limit" --reserve 0
+misuse "--autopsy means nothing without --limit" --autopsy .
+for value in deny abort wait:2s wait:0ms exit:0 exit:255; do
+    expect "run: --on-limit $value is taken" 0 "" "" "$ration" run --quiet --limit 64M --on-limit $value true
+done
+for value in 64M 1.5G 65536KiB 67108864B 40% 100%; do
+    expect "run: --limit=$value is taken" 0 "" "" "$ration" run --quiet --limit=$value true
+done
+for value in share each none; do
+    expect "run: --children $value is taken" 0 "" "" "$ration" run --quiet --limit 64M --children $value true
+done
+expect "run: --soft needs no limit" 0 "67108864B" "" "$ration" run --quiet --soft 64M printenv RATION_SOFT
+expect "run: --reserve 0 is taken" 0 0 "" "$ration" run --quiet --limit 64M --reserve 0 printenv RATION_RESERVE
+expect "run: a shared limit is no process's own" 1 "" "" "$ration" run --quiet --limit 64M printenv RATION_LIMIT
+expect "run: a limit for each is" 0 "67108864B" "" \
+    "$ration" run --quiet --limit 64M --children each printenv RATION_LIMIT
+expect "run: --stats is RATION_STATS" 0 figures "" \
+    "$ration" run --quiet --stats figures printenv RATION_STATS
+
 # --- run: what the program gets
 
 expect "run: the program's own options stay its own" 0 "--harden --help --" "" \
-    "$ration" run -- echo --harden --help --
-expect "run: options end at the program" 0 "--harden" "" "$ration" run echo --harden
-expect "run: the exit status passes through" 7 "" "" "$ration" run sh -c 'exit 7'
+    "$ration" run --quiet -- echo --harden --help --
+expect "run: options end at the program" 0 "--harden" "" "$ration" run --quiet echo --harden
+expect "run: the exit status passes through" 7 "" "" "$ration" run --quiet sh -c 'exit 7'
 # SIGPIPE, since a shell has a word of its own to say about a program that most other signals killed.
-expect "run: a signal passes through" 141 "" "" "$ration" run sh -c 'kill -PIPE $$'
-expect "run: the library is the program's" 0 "$library" "" "$ration" run printenv LD_PRELOAD
+expect "run: a signal passes through" 141 "" "" "$ration" run --quiet sh -c 'kill -PIPE $$'
+expect "run: the library is the program's" 0 "$library" "" "$ration" run --quiet printenv LD_PRELOAD
 expect "run: what was preloaded is kept, after it" 0 "$library:libm.so.6" "" \
-    env LD_PRELOAD=libm.so.6 "$ration" run printenv LD_PRELOAD
+    env LD_PRELOAD=libm.so.6 "$ration" run --quiet printenv LD_PRELOAD
 expect "run: an empty LD_PRELOAD is nothing to keep" 0 "$library" "" \
-    env LD_PRELOAD= "$ration" run printenv LD_PRELOAD
+    env LD_PRELOAD= "$ration" run --quiet printenv LD_PRELOAD
 expect "run: within a run the library is named once" 0 "$library" "" \
-    "$ration" run sh -c '"$1" run printenv LD_PRELOAD' sh "$ration"
+    "$ration" run --quiet sh -c '"$1" run --quiet printenv LD_PRELOAD' sh "$ration"
 expect "run: the command, which is on Ration already, is refused" 2 "" \
     "ration run: $ration: brings its own malloc, which the loader prefers to any preloaded one" \
-    "$ration" run "$ration" --version
+    "$ration" run --quiet "$ration" --version
 expect "run: another library whose name begins alike is another" 0 "$library:$library.x" "" \
-    sh -c 'cp "$1" "$1.x"; LD_PRELOAD=$1.x "$2" run printenv LD_PRELOAD; status=$?; rm "$1.x"; exit $status' \
+    sh -c 'cp "$1" "$1.x"; LD_PRELOAD=$1.x "$2" run --quiet printenv LD_PRELOAD; status=$?; rm "$1.x"; exit $status' \
     sh "$library" "$ration"
-expect "run: --harden is RATION_HARDEN=1" 0 1 "" "$ration" run --harden printenv RATION_HARDEN
-expect "run: hardening is off by default" 1 "" "" "$ration" run printenv RATION_HARDEN
+expect "run: --harden is RATION_HARDEN=1" 0 1 "" "$ration" run --quiet --harden printenv RATION_HARDEN
+expect "run: hardening is off by default" 1 "" "" "$ration" run --quiet printenv RATION_HARDEN
 same "run: the library is loaded into the program" "$library" \
-    "$("$ration" run cat /proc/self/maps | awk '/libration-preload/ { print $6; exit }')"
+    "$("$ration" run --quiet cat /proc/self/maps | awk '/libration-preload/ { print $6; exit }')"
 
 # --- run: finding the program
 
@@ -168,23 +240,23 @@ printf '#!/nowhere/sh\n' >lost
 chmod 755 plain lost
 
 expect "run: a missing program is 127" 127 "" "ration run: no-such-program: no such program" \
-    "$ration" run no-such-program
-expect "run: a missing file is 127" 127 "" "ration run: ./missing: no such program" "$ration" run ./missing
-expect "run: a file in a file is 127" 127 "" "ration run: ./plain/x: no such program" "$ration" run ./plain/x
-expect "run: an empty name is 127" 127 "" "ration run: : no such program" "$ration" run ''
-expect "run: a directory is 126" 126 "" "ration run: ./directory: Is a directory" "$ration" run ./directory
+    "$ration" run --quiet no-such-program
+expect "run: a missing file is 127" 127 "" "ration run: ./missing: no such program" "$ration" run --quiet ./missing
+expect "run: a file in a file is 127" 127 "" "ration run: ./plain/x: no such program" "$ration" run --quiet ./plain/x
+expect "run: an empty name is 127" 127 "" "ration run: : no such program" "$ration" run --quiet ''
+expect "run: a directory is 126" 126 "" "ration run: ./directory: Is a directory" "$ration" run --quiet ./directory
 expect "run: a file that may not be executed is 126" 126 "" "ration run: ./first/tool: Permission denied" \
-    "$ration" run ./first/tool
-expect "run: a device is 126" 126 "" "ration run: /dev/null: Permission denied" "$ration" run /dev/null
+    "$ration" run --quiet ./first/tool
+expect "run: a device is 126" 126 "" "ration run: /dev/null: Permission denied" "$ration" run --quiet /dev/null
 expect "run: PATH goes on after what can't be executed" 0 second "" \
-    env PATH="$PATH:$work/first:$work/second" "$ration" run tool
+    env PATH="$PATH:$work/first:$work/second" "$ration" run --quiet tool
 expect "run: what can't be executed is 126 where PATH has no other" 126 "" "ration run: tool: Permission denied" \
-    env PATH="$work/first" "$ration" run tool
+    env PATH="$work/first" "$ration" run --quiet tool
 expect "run: an empty part of PATH is this directory" 0 "by a shell, twice" "" \
-    env PATH="$PATH:" "$ration" run plain twice
-expect "run: a file without #! goes to the shell" 0 "by a shell, once" "" "$ration" run ./plain once
+    env PATH="$PATH:" "$ration" run --quiet plain twice
+expect "run: a file without #! goes to the shell" 0 "by a shell, once" "" "$ration" run --quiet ./plain once
 expect "run: a script whose interpreter is missing is 126" 126 "" \
-    "ration run: ./lost: its interpreter, or its loader, is missing" "$ration" run ./lost
+    "ration run: ./lost: its interpreter, or its loader, is missing" "$ration" run --quiet ./lost
 
 # --- run: programs that a preloaded malloc would not reach
 
@@ -209,10 +281,10 @@ go="is a Go program: no malloc to replace; use GOMEMLIMIT and a cgroup"
 static="is linked statically, so nothing can be preloaded; link it with libration-malloc.a"
 # refuses CLAIM FILE REASON
 refuses() {
-    expect "run: $1" 2 "" "ration run: ./$2: $3" "$ration" run "./$2"
+    expect "run: $1" 2 "" "ration run: ./$2: $3" "$ration" run --quiet "./$2"
 }
 
-expect "run: a program like any other is started" 0 "" "" "$ration" run ./plain-elf
+expect "run: a program like any other is started" 0 "" "" "$ration" run --quiet ./plain-elf
 refuses "a static program is refused" static "$static"
 refuses "a Go program is refused" go "$go"
 refuses "a static Go program is refused for being Go" go-static "$go"
@@ -234,9 +306,9 @@ if [ "$(id -u)" = 0 ]; then
     cp plain-elf own-set-uid && chmod 4755 own-set-uid
     refuses "a set-uid program is refused" set-uid "$privileged"
     refuses "a set-gid program is refused" set-gid "$privileged"
-    expect "run: set-uid to who runs it changes nothing" 0 "" "" "$ration" run ./own-set-uid
+    expect "run: set-uid to who runs it changes nothing" 0 "" "" "$ration" run --quiet ./own-set-uid
 elif [ -u /usr/bin/su ]; then
-    expect "run: a set-uid program is refused" 2 "" "ration run: /usr/bin/su: $privileged" "$ration" run /usr/bin/su
+    expect "run: a set-uid program is refused" 2 "" "ration run: /usr/bin/su: $privileged" "$ration" run --quiet /usr/bin/su
 else
     echo "skipped: set-uid programs, which only root can make here"
 fi
@@ -247,13 +319,13 @@ calm=yes
 for keep in 0 1 3 4 20 63 64 100 500 $((size / 2)) $((size - 200)) $((size - 1)); do
     dd if=plain-elf of=cut bs=1 count="$keep" 2>/dev/null
     chmod 755 cut
-    "$ration" run ./cut >/dev/null 2>&1
+    "$ration" run --quiet ./cut >/dev/null 2>&1
     # 139 is the kernel's word on a program that lost its code, which the command has become by then.
     case $? in 0 | 2 | 126 | 127 | 135 | 139) ;; *) calm="no, cut at $keep" ;; esac
 done
 for offset in 32 33 39 40 41 47 54 56 58 59 60 61 62 63; do
     cp plain-elf scribbled && patch scribbled "$offset" 377
-    "$ration" run ./scribbled >/dev/null 2>&1
+    "$ration" run --quiet ./scribbled >/dev/null 2>&1
     case $? in 0 | 2 | 126 | 127 | 135 | 139) ;; *) calm="no, scribbled at $offset" ;; esac
 done
 same "run: damaged programs do no harm" yes "$calm"
@@ -265,24 +337,24 @@ cp "$ration" tree/bin
 cp "$ration" "a b/bin"
 expect "run: a missing library is told, with the way out" 2 "" \
     "ration run: $work/tree/bin/../lib/libration-preload.so: No such file or directory; RATION_PRELOAD_PATH can name the library" \
-    tree/bin/ration run true
+    tree/bin/ration run --quiet true
 cp "$library" tree/lib
 cp "$library" "a b/lib"
 cp "$library" relative
-expect "run: a tree can be moved" 0 "$work/tree/lib/libration-preload.so" "" tree/bin/ration run printenv LD_PRELOAD
+expect "run: a tree can be moved" 0 "$work/tree/lib/libration-preload.so" "" tree/bin/ration run --quiet printenv LD_PRELOAD
 ln -s ../tree/bin/ration first/ration
 expect "run: a link to the command is followed" 0 "$work/tree/lib/libration-preload.so" "" \
-    first/ration run printenv LD_PRELOAD
+    first/ration run --quiet printenv LD_PRELOAD
 expect "run: a path that LD_PRELOAD can't hold is told" 2 "" \
     "ration run: $work/a b/lib/libration-preload.so: a path with a space or a colon can't be preloaded" \
-    "a b/bin/ration" run true
+    "a b/bin/ration" run --quiet true
 expect "run: RATION_PRELOAD_PATH is made absolute" 0 "$work/relative/libration-preload.so" "" \
-    env RATION_PRELOAD_PATH=relative/libration-preload.so "$ration" run printenv LD_PRELOAD
+    env RATION_PRELOAD_PATH=relative/libration-preload.so "$ration" run --quiet printenv LD_PRELOAD
 expect "run: a wrong RATION_PRELOAD_PATH is told" 2 "" \
     "ration run: nowhere.so: No such file or directory; RATION_PRELOAD_PATH can name the library" \
-    env RATION_PRELOAD_PATH=nowhere.so "$ration" run true
+    env RATION_PRELOAD_PATH=nowhere.so "$ration" run --quiet true
 expect "run: a library that is none is told" 2 "" "ration run: $work/plain: is no library for this processor" \
-    env RATION_PRELOAD_PATH=plain "$ration" run true
+    env RATION_PRELOAD_PATH=plain "$ration" run --quiet true
 
 # --- doctor
 
@@ -310,8 +382,8 @@ use() {
 same "doctor: it names the system" "Ration $version, $(uname -s) $(uname -r), $(uname -m)" "$(sed -n 1p table)"
 same "doctor: it names the library" "library  $library" "$(sed -n 2p table)"
 same "doctor: these are the features, in this order" \
-    "FEATURE,page size,address space,overcommit,huge pages,membarrier,rseq,guard advice,mremap,mapping names,cgroup" \
-    "$(sed '1,4d; s/   *.*//' table | sed 's/^\(address space\|mapping names\) .*/\1/; s/^\(FEATURE\) .*/\1/' | paste -s -d ,)"
+    "FEATURE,page size,address space,overcommit,huge pages,membarrier,rseq,guard advice,mremap,mapping names,cgroup,limit auto" \
+    "$(sed '1,4d; s/   *.*//' table | sed 's/^\(address space\|mapping names\|limit auto\) .*/\1/; s/^\(FEATURE\) .*/\1/' | paste -s -d ,)"
 same "doctor: every row fits a terminal" "" "$(sed 1,4d table | awk 'length($0) > 79')"
 same "doctor: every row says all three things" "" "$(sed 1,4d table | awk 'substr($0, 15, 1) != " " ||
     substr($0, 39, 1) != " " || substr($0, 16, 1) == " " || substr($0, 40, 1) == " " || length($0) < 40')"
@@ -385,7 +457,7 @@ same "doctor: without membarrier neither takeover nor fast paths" "0 0" "$(./den
 same "doctor: without rseq no fast paths" 0 "$(./deny rseq ./facts | cut -d ' ' -f 5)"
 same "doctor: without restarts no fast paths" 0 "$(./deny restarts ./facts | cut -d ' ' -f 5)"
 # Names can only be seen where the kernel shows them (CONFIG_ANON_VMA_NAME).
-named=$(RATION_NAMES=1 "$ration" run cat /proc/self/maps | grep -c 'anon:ration')
+named=$(RATION_NAMES=1 "$ration" run --quiet cat /proc/self/maps | grep -c 'anon:ration')
 same "doctor: it says whether memory is named" "$([ "$named" = 0 ] && echo no || echo yes)" \
     "$(case $(found "mapping names"),$(use "mapping names") in absent,* | *,"not used") echo no ;; *) echo yes ;; esac)"
 expect "doctor: a missing library is an exit status" 1 "library  $work/second/bin/../lib/libration-preload.so (missing)" "" \
@@ -398,6 +470,21 @@ same "doctor: the JSON has the table's rows" "$("$ration" doctor | sed 1,5d)" \
     "$(sed -n 's/^    {"name": "\(.*\)", "found": "\(.*\)", "use": "\(.*\)"},\{0,1\}$/\1|\2|\3/p' json |
         awk -F'|' '{ printf "%-14s %-23s %s\n", $1, $2, $3 }')"
 same "doctor: the JSON names the library" "  \"library\": \"$library\"," "$(grep '"library"' json)"
+same "doctor: the JSON has a limit for auto where the table has one" \
+    "$(case $(found "limit auto") in none) echo none ;; *) echo some ;; esac)" \
+    "$(case $(sed -n 's/^  "auto_limit": \(.*\),$/\1/p' json) in null) echo none ;; [0-9]*) echo some ;; esac)"
+# The answer is that of a group which is made here for it, where that can be done.
+group=$(sed -n 's/^  "cgroup": "\(.*\)",$/\1/p' json)/ration-doctor-$$
+if [ -f "${group%/*}/memory.limit_in_bytes" ] && mkdir "$group" 2>/dev/null; then
+    echo 268435456 >"$group/memory.limit_in_bytes"
+    sh -c 'echo $$ >"$1/cgroup.procs"; exec "$2" doctor --json' sh "$group" "$ration" >json
+    rmdir "$group"
+    same "doctor: a group's limit is seen" '  "cgroup_limit": 268435456,' "$(grep '"cgroup_limit"' json)"
+    same "doctor: auto is 95 % of a group that nobody else is in, less what the command holds" yes \
+        "$(sed -n 's/^  "auto_limit": \(.*\),$/\1/p' json | awk '{ print ($1 <= 255013684 && $1 > 200000000 ? "yes" : $1) }')"
+else
+    echo "skipped: doctor in a cgroup, for which no memory controller of version 1 can be written here"
+fi
 if command -v jq >/dev/null; then
     same "doctor: the JSON is JSON" "$version" "$(jq -r .version json)"
 fi

@@ -15,7 +15,7 @@
 
 enum { MIB = 1 << 20, PATH_BYTES = 128, TEXT_BYTES = 4 << 20, HEAPS = 3000, DEEP = 500, RACERS = 8, SKIP = 77 };
 
-static char directory[PATH_BYTES];
+static char directory[64];
 static char text[TEXT_BYTES];
 
 /* --- a child and what it leaves ------------------------------------------------------------------------------- */
@@ -50,7 +50,7 @@ static void remove_directory(void) {
 }
 
 static void listen_in(const char *where) {
-    char variable[PATH_BYTES + 32];
+    char variable[PATH_BYTES * 3];
     snprintf(variable, sizeof variable, "RATION_AUTOPSY=%s", where);
     observe_start((char *[]){variable, NULL});
 }
@@ -576,7 +576,7 @@ static void no_file_is_written_over(void) {
 
 static void be_denied_where_nothing_is(void) {
     char nowhere[PATH_BYTES * 2];
-    snprintf(nowhere, sizeof nowhere, "%.100s/nowhere", directory);
+    snprintf(nowhere, sizeof nowhere, "%s/nowhere", directory);
     listen_in(nowhere);
     be_silent();
     ask_too_much();

@@ -174,6 +174,23 @@ static int filtered_work_in_threads(unsigned failing, unsigned error) {
     return __atomic_load_n(&worst, __ATOMIC_RELAXED);
 }
 
+/* The preload library's, where it is there. */
+extern void *root_of_ration(void) __asm__("rn_heap_root") __attribute__((weak));
+extern int limit_of_ration(void *, size_t) __asm__("rn_heap_set_limit") __attribute__((weak));
+
+/* A limit that the work meets: what is resident would be looked at before each denial, were it not forbidden. */
+static int filtered_work_at_a_limit(unsigned failing, unsigned error) {
+    size_t denied = 0;
+    if (root_of_ration == NULL || limit_of_ration(root_of_ration(), 24 << 20) != 0)
+        return NO_FILTER;
+    if (work(1000, 3, &denied) != FINE || !install_filter(failing, error))
+        return NO_FILTER;
+    int result = work(5000, 5, &denied);
+    for (int i = 0; result == FINE && i < 8; i++)
+        mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return result;
+}
+
 static int run_filtered(int (*function)(unsigned, unsigned), unsigned failing, unsigned error) {
     fflush(stdout);
     pid_t child = fork();
@@ -199,6 +216,10 @@ static void check_filtered(int (*function)(unsigned, unsigned), unsigned failing
 
 static void few_system_calls_are_enough(void) {
     check_filtered(filtered_work, NONE, 0);
+}
+
+static void few_system_calls_are_enough_at_a_limit(void) {
+    check_filtered(filtered_work_at_a_limit, NONE, 0);
 }
 
 static void few_system_calls_are_enough_for_threads(void) {
@@ -227,9 +248,9 @@ static void each_may_fail_under_threads(void) {
             check_filtered(filtered_work_in_threads, i, i % 2 ? EPERM : ENOMEM);
 }
 
-TESTS(TEST(few_system_calls_are_enough), TEST(few_system_calls_are_enough_for_threads),
-      TEST(each_may_fail_for_want_of_memory), TEST(each_may_be_forbidden), TEST(all_may_fail),
-      TEST(each_may_fail_under_threads))
+TESTS(TEST(few_system_calls_are_enough), TEST(few_system_calls_are_enough_at_a_limit),
+      TEST(few_system_calls_are_enough_for_threads), TEST(each_may_fail_for_want_of_memory),
+      TEST(each_may_be_forbidden), TEST(all_may_fail), TEST(each_may_fail_under_threads))
 #else
 static void the_kernels_headers_are_missing(void) {
     skip("no linux/filter.h for this compiler");

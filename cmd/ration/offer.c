@@ -1,0 +1,411 @@
+/* offer.c: the page that the processes of one run share.
+ *
+ * A process joins by connecting to a socket with an abstract name: it gets the page's descriptor and the number of its slot.
+ * The kernel says who it is, so its own idea of its number does not matter. One that forks claims a slot for the child itself.
+ * A thread of ours waits for processes that want to know who has died. Start at offer_open(), then offer_sweep(). */
+#include "offer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 1024,
+    MARGIN = 256 << 10,        /* what an entangled process may write to until it is measured again */
+    FORK_PATIENCE = 10,        /* measurements put off */
+    SPARE = 256 << 10,         /* how far a process may be ahead, so that it need not take room at each step */
+    SHARED_LITTLE = 256 << 10, /* pages that others have, too, and that may as well be forgotten */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- processes ------------------------------------------------------------------------------------------------ */
+
+/* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. A first thread that has ended leaves
+ * its process to the others, though it looks like that. */
+static uint64_t process_started(pid_t pid, uint64_t *stack) {
+    char path[64], text[1024], *after;
+    unsigned long long started = 0, stack_start = 0;
+    char state = 0;
+    long threads = 0;
+    size_t length;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[length] = 0;
+    after = strrchr(text, ')'); /* the name may hold anything */
+    if (after == NULL || sscanf(after,
+                                ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu %*u "
+                                "%*d %*u %*u %*u %llu",
+                                &state, &threads, &started, &stack_start) != 4)
+        return 0;
+    if (stack != NULL)
+        *stack = stack_start; /* 0 where we may not know */
+    return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : started;
+}
+
+/* What a process holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */
+typedef struct holding {
+    uint64_t share, others;
+} holding;
+
+static uint64_t kib_in(const char *text, const char *name) {
+    const char *line = strstr(text, name);
+
+    return line == NULL ? 0 : strtoull(line + strlen(name), NULL, 10) * 1024;
+}
+
+static bool process_holding(pid_t pid, holding *held) {
+    char path[64], text[2048];
+    size_t length;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[length] = 0;
+    held->share = kib_in(text, "Pss_Anon:");
+    held->others = kib_in(text, "Anonymous:") - held->share;
+    held->share += kib_in(text, "Pss_Shmem:");
+    return length != 0;
+}
+
+/* --- slots: under the lock, but for what processes write themselves ---------------------------------------------- */
+
+static uint64_t read_word(const uint64_t *word) {
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static bool in_use(const shared_slot *slot) {
+    return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SHARED_USED;
+}
+
+static unsigned slots_ever(const offer *o) {
+    return __atomic_load_n(&o->page->slots_ever, __ATOMIC_ACQUIRE);
+}
+
+/* Slots are claimed from the lowest on. */
+static void note_slot(const offer *o, unsigned number) {
+    uint32_t ever = slots_ever(o);
+
+    while (ever <= number && !__atomic_compare_exchange_n(&o->page->slots_ever, &ever, number + 1, true,
+                                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+static void add_totals(offer *o, const shared_slot *slot) {
+    if (slot->pid == o->program)
+        o->last = *slot;
+    o->totals.denied += slot->denied;
+    o->totals.denied_processes += slot->denied != 0;
+    o->totals.pressure_us += slot->pressure_us;
+    o->totals.processes++;
+}
+
+static shared_slot *slot_of(const offer *o, pid_t pid) {
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (o->page->slots[i].pid == pid && in_use(&o->page->slots[i]))
+            return &o->page->slots[i];
+    return NULL;
+}
+
+static shared_slot *claim_slot(const offer *o) {
+    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+        uint32_t expected = SHARED_FREE;
+
+        if (__atomic_compare_exchange_n(&o->page->slots[i].state, &expected, SHARED_CLAIMED, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED)) {
+            note_slot(o, i);
+            return &o->page->slots[i];
+        }
+    }
+    return NULL;
+}
+
+static void lower_taken(const offer *o, shared_slot *slot, uint64_t to) {
+    uint64_t taken = read_word(&slot->taken);
+
+    while (taken > to)
+        if (__atomic_compare_exchange_n(&slot->taken, &taken, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            __atomic_fetch_sub(&o->page->used, taken - to, __ATOMIC_RELAXED);
+            return;
+        }
+}
+
+/* Whether or not there is room: nobody can deny what a process has written to. */
+static void raise_taken(const offer *o, shared_slot *slot, uint64_t to) {
+    uint64_t taken = read_word(&slot->taken);
+
+    if (taken >= to)
+        return;
+    __atomic_fetch_add(&slot->taken, to - taken, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&o->page->used, to - taken, __ATOMIC_RELAXED);
+}
+
+/* --- measuring: under the lock ---------------------------------------------------------------------------------------- */
+
+static bool is_measured(const shared_slot *slot) {
+    return in_use(slot) && slot->entangled && slot->pid != 0;
+}
+
+/* Whether it has become another program, and will join as that. */
+static bool has_changed(shared_slot *slot) {
+    uint64_t stack = 0;
+
+    (void)process_started(slot->pid, &stack);
+    if (slot->stack == 0)
+        slot->stack = stack;
+    return stack != slot->stack;
+}
+
+/* What it takes into use meanwhile counts twice, until the next time. */
+static void measure(const offer *o, shared_slot *slot) {
+    uint64_t grown = read_word(&slot->grown);
+    holding held;
+
+    if (has_changed(slot) || !process_holding(slot->pid, &held) || has_changed(slot))
+        return;
+    __atomic_store_n(&slot->base, held.share + MARGIN, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->grown_before, grown, __ATOMIC_RELAXED);
+    raise_taken(o, slot, held.share + MARGIN);
+    if (held.others < SHARED_LITTLE)
+        __atomic_store_n(&slot->entangled, 0, __ATOMIC_RELEASE);
+}
+
+static void settle(const offer *o, shared_slot *slot) {
+    lower_taken(o, slot, read_word(&slot->base) + read_word(&slot->grown) - read_word(&slot->grown_before) + SPARE);
+}
+
+/* One's share is the other's once the page is given up: so first all who hold more take it, then those who hold less give. */
+static void measure_all(const offer *o) {
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (is_measured(&o->page->slots[i]))
+            measure(o, &o->page->slots[i]);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (is_measured(&o->page->slots[i]))
+            settle(o, &o->page->slots[i]);
+}
+
+/* A child shares its parent's pages before it has a slot to be measured by. One that never claims any was killed before, or could
+ * not be told of its fork: it is not waited for long. */
+static bool forks_are_settled(shared_page *page) {
+    static unsigned patience = FORK_PATIENCE;
+    uint32_t begun = __atomic_load_n(&page->forks, __ATOMIC_ACQUIRE);
+    uint32_t claimed = __atomic_load_n(&page->forks_claimed, __ATOMIC_ACQUIRE);
+
+    if (begun == claimed) {
+        patience = FORK_PATIENCE;
+    } else if (--patience == 0) {
+        __atomic_fetch_add(&page->forks_claimed, begun - claimed, __ATOMIC_RELEASE);
+        patience = FORK_PATIENCE;
+        return true;
+    }
+    return begun == claimed;
+}
+
+void offer_measure(offer *o) {
+    (void)pthread_mutex_lock(&lock);
+    if (forks_are_settled(o->page))
+        measure_all(o);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* --- processes that come and go: under the lock ------------------------------------------------------------------------- */
+
+/* What a process had, or, where it has become another program, what the one before had. Its share of what others hold, too, is
+ * theirs before it is anybody's. */
+static void take_back(offer *o, shared_slot *slot) {
+    uint64_t taken;
+
+    if (slot->entangled) {
+        slot->entangled = 0;
+        measure_all(o);
+    }
+    taken = __atomic_exchange_n(&slot->taken, 0, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&o->page->used, taken, __ATOMIC_RELAXED);
+    add_totals(o, slot);
+}
+
+static void free_slot(offer *o, shared_slot *slot) {
+    take_back(o, slot);
+    __atomic_store_n(&slot->state, SHARED_FREE, __ATOMIC_RELEASE);
+}
+
+/* A process that started another program keeps its number, and its slot. */
+static shared_slot *slot_for(offer *o, pid_t pid) {
+    shared_slot *slot = slot_of(o, pid);
+
+    if (slot != NULL)
+        take_back(o, slot);
+    else
+        slot = claim_slot(o);
+    if (slot == NULL)
+        return NULL;
+    *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = process_started(pid, NULL)};
+    __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
+    return slot;
+}
+
+static bool is_gone(shared_slot *slot) {
+    uint64_t started;
+
+    if (slot->pid == 0)
+        return false; /* nobody knows */
+    started = process_started(slot->pid, NULL);
+    if (slot->started == 0)
+        slot->started = started;
+    return started == 0 || started != slot->started;
+}
+
+void offer_sweep(offer *o) {
+    (void)pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (in_use(&o->page->slots[i]) && is_gone(&o->page->slots[i]))
+            free_slot(o, &o->page->slots[i]);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+bool offer_knows(const offer *o, pid_t pid) {
+    return slot_of(o, pid) != NULL;
+}
+
+void offer_close(offer *o) {
+    (void)pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (in_use(&o->page->slots[i]))
+            add_totals(o, &o->page->slots[i]);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* --- the thread that is asked about the dead ------------------------------------------------------------------------ */
+
+static void *answer(void *argument) {
+    offer *o = argument;
+    shared_page *page = o->page;
+
+    for (uint32_t done = 0;;) {
+        uint32_t wanted = __atomic_load_n(&page->sweeps_wanted, __ATOMIC_ACQUIRE);
+
+        if (wanted == done) {
+            (void)syscall(SYS_futex, &page->sweeps_wanted, FUTEX_WAIT, wanted, NULL, NULL, 0);
+            continue;
+        }
+        offer_sweep(o);
+        offer_measure(o);
+        done = wanted;
+        __atomic_store_n(&page->sweeps_done, done, __ATOMIC_RELEASE);
+        (void)syscall(SYS_futex, &page->sweeps_done, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    }
+    return NULL;
+}
+
+static int start_answering(offer *o) {
+    pthread_t thread;
+    sigset_t all, before;
+    int failure;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&thread, NULL, answer, o);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failure;
+    return failure == 0 ? pthread_detach(thread) : -1;
+}
+
+/* --- the page and the socket ------------------------------------------------------------------------------------ */
+
+static int make_page(offer *o, uint64_t limit, enum shared_children children) {
+    o->memory = memfd_create("ration", MFD_CLOEXEC);
+    if (o->memory < 0 || ftruncate(o->memory, sizeof(*o->page)) != 0)
+        return -1;
+    o->page = mmap(NULL, sizeof(*o->page), PROT_READ | PROT_WRITE, MAP_SHARED, o->memory, 0);
+    if (o->page == MAP_FAILED)
+        return -1;
+    o->page->children = children;
+    o->page->limit = limit;
+    o->page->magic = SHARED_MAGIC;
+    return 0;
+}
+
+/* The name is nobody's to guess. */
+static int make_socket(offer *o) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uint64_t secret[2];
+    size_t length;
+
+    if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+        return -1;
+    length = (size_t)snprintf(o->name, sizeof(o->name), "ration-%d-%016llx%016llx", (int)getpid(),
+                              (unsigned long long)secret[0], (unsigned long long)secret[1]);
+    memcpy(address.sun_path + 1, o->name, length);
+    o->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (o->socket < 0 || bind(o->socket, (struct sockaddr *)&address,
+                              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) != 0)
+        return -1;
+    return listen(o->socket, BACKLOG);
+}
+
+int offer_open(offer *o, uint64_t limit, enum shared_children children) {
+    *o = (offer){.memory = -1, .socket = -1};
+    if (make_page(o, limit, children) != 0 || make_socket(o) != 0)
+        return -1;
+    return start_answering(o);
+}
+
+/* One short message into an empty buffer: it never blocks. */
+static void welcome(const offer *o, int client, const shared_slot *slot) {
+    shared_welcome text = {.slot = (uint32_t)(slot - o->page->slots), .pid = slot->pid};
+    struct iovec part = {.iov_base = &text, .iov_len = sizeof(text)};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &o->memory, sizeof(int));
+    (void)sendmsg(client, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void offer_serve(offer *o) {
+    struct ucred who;
+    socklen_t length = sizeof(who);
+    int client = accept4(o->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (client < 0)
+        return;
+    if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0) {
+        shared_slot *slot;
+
+        (void)pthread_mutex_lock(&lock);
+        slot = slot_for(o, who.pid);
+        if (slot != NULL)
+            welcome(o, client, slot);
+        (void)pthread_mutex_unlock(&lock);
+    }
+    (void)close(client);
+}

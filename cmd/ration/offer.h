@@ -1,0 +1,42 @@
+/* offer.h: the memory that `ration run` shares with the processes it started: made here, offered on a socket, and kept in
+ * order as processes die. src/heap/shared_page.h says what is in it. */
+#ifndef RATION_CMD_OFFER_H
+#define RATION_CMD_OFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../../src/heap/shared_page.h"
+
+#define OFFER_NAME_SIZE 64
+
+/* What processes that are gone had told, and that one of them was the program. */
+typedef struct offer_totals {
+    uint64_t denied, pressure_us;
+    unsigned processes, denied_processes;
+} offer_totals;
+
+typedef struct offer {
+    shared_page *page;
+    int memory, socket;
+    char name[OFFER_NAME_SIZE];
+    pid_t program;    /* whose last figures are kept */
+    shared_slot last; /* them */
+    offer_totals totals;
+} offer;
+
+/* Makes the memory and the socket, and starts the thread that answers processes that ask about the dead. 0, or -1 with errno. */
+int offer_open(offer *o, uint64_t limit, enum shared_children children);
+/* Lets one process in, if one is waiting. */
+void offer_serve(offer *o);
+/* Takes back what processes that are gone had taken. */
+void offer_sweep(offer *o);
+/* Measures what processes hold that share pages since a fork. */
+void offer_measure(offer *o);
+/* Whether a process has joined. */
+bool offer_knows(const offer *o, pid_t pid);
+/* Adds those that are still there to the totals; nothing is called afterwards. */
+void offer_close(offer *o);
+
+#endif

@@ -1,0 +1,49 @@
+/* run.h: what the parts of `ration run` share. run_options.c reads the command line, run.c starts the program, supervise.c stays
+ * with it, summary.c tells how it went. */
+#ifndef RATION_CMD_RUN_H
+#define RATION_CMD_RUN_H
+
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "offer.h"
+
+typedef struct run_options {
+    uint64_t limit, soft, reserve; /* bytes; 0: none, but for the reserve */
+    bool limit_auto, reserve_given, harden, quiet;
+    enum shared_children children;
+    char on_limit[32]; /* as the library takes it; "" where nothing was asked for */
+    const char *statistics, *autopsy;
+    char **program; /* and its arguments */
+} run_options;
+
+/* 0, or an exit status after a line that says what is wrong; RUN_HELP where help was asked for. */
+enum { RUN_HELP = -1 };
+int run_options_read(int argc, char **argv, run_options *options);
+
+/* What the program is started with and what becomes of it. */
+typedef struct run_state {
+    const run_options *options;
+    offer offer;
+    bool shares; /* offer is there */
+    pid_t program;
+    const char *name;
+    unsigned strays;     /* programs seen that did not run on Ration */
+    char stray_name[32]; /* one of them */
+    unsigned left;       /* processes that go on */
+    long peak_kib;       /* resident, of the largest process, as the kernel says */
+} run_state;
+
+/* The signals that are forwarded: blocked before the program is started. */
+void run_signals(sigset_t *set);
+
+/* Stays until the program ends, forwarding signals. Gives its wait status. */
+int run_supervise(run_state *state);
+
+/* One paragraph on stderr. */
+void run_summary(const run_state *state, int status);
+
+#endif

@@ -1,0 +1,148 @@
+/* summary.c: one paragraph at the end: how much the program held, what was denied, where the memory was, what to do next.
+ *
+ * Start at run_summary(). It is told from the shared page, so that it can be told of a program that was killed, too. */
+#include "run.h"
+
+#include "sizes.h"
+
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { PARAGRAPH = 2048, COLUMNS = 80 };
+
+static const char prefix[] = "ration: ";
+
+static void append(char *paragraph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void append(char *paragraph, const char *format, ...) {
+    size_t length = strlen(paragraph);
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(paragraph + length, PARAGRAPH - length, format, arguments);
+    va_end(arguments);
+}
+
+static const char *plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
+static void append_peak(const run_state *state, char *paragraph) {
+    char peak[SIZE_TEXT], limit[SIZE_TEXT];
+    uint64_t held = state->offer.page->peak, own = state->offer.last.peak;
+
+    append(paragraph, "%s held %s at most", state->offer.totals.processes > 1 ? "the processes" : state->name,
+           size_text(held > own ? held : own, peak));
+    if (state->offer.page->limit != 0)
+        append(paragraph, " of %s", size_text(state->offer.page->limit, limit));
+    if (state->options->limit != 0 && state->options->children == SHARED_CHILDREN_EACH)
+        append(paragraph, ", each may hold %s", size_text(state->options->limit, limit));
+}
+
+static void append_denied(const run_state *state, char *paragraph) {
+    const offer_totals *totals = &state->offer.totals;
+
+    if (totals->denied == 0)
+        append(paragraph, "; nothing was denied.");
+    else
+        append(paragraph, "; %llu request%s of %u process%s denied.", (unsigned long long)totals->denied,
+               plural(totals->denied), totals->denied_processes, totals->denied_processes == 1 ? " was" : "es were");
+}
+
+/* Where the program's memory was when it last told. */
+static void append_place(const run_state *state, char *paragraph) {
+    const shared_slot *slot = &state->offer.last;
+    char used[SIZE_TEXT], live[SIZE_TEXT], idle[SIZE_TEXT], unused[SIZE_TEXT], mapped[SIZE_TEXT], rest[SIZE_TEXT],
+        returned[SIZE_TEXT];
+    uint64_t between = slot->used > slot->live ? slot->used - slot->live : 0;
+
+    if (slot->footprint == 0)
+        return;
+    append(paragraph, " Of %s in the end %s was live, %s free between live blocks, %s free, %s mapped, %s the rest.",
+           size_text(slot->footprint, used), size_text(slot->live, live), size_text(between, idle),
+           size_text(slot->free, unused), size_text(slot->mapped, mapped), size_text(slot->rest, rest));
+    if (slot->returned != 0)
+        append(paragraph, " %s had been returned.", size_text(slot->returned, returned));
+}
+
+static void append_events(const run_state *state, char *paragraph) {
+    uint64_t ms = state->offer.totals.pressure_us / 1000;
+
+    if (ms != 0)
+        append(paragraph, " %llu.%02llu s went into pressure.", (unsigned long long)ms / 1000,
+               (unsigned long long)ms % 1000 / 10);
+    if (state->strays != 0)
+        append(paragraph, " %u program%s did not run on Ration (%s).", state->strays, plural(state->strays),
+               state->stray_name);
+    if (state->left != 0)
+        append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
+}
+
+/* An autopsy that this run has left. */
+static bool find_autopsy(const run_state *state, char *path, size_t size) {
+    char pattern[PATH_MAX];
+    glob_t found;
+    bool any;
+
+    if (state->options->autopsy == NULL)
+        return false;
+    (void)snprintf(pattern, sizeof(pattern), "%s/ration-%d*.autopsy", state->options->autopsy, (int)state->program);
+    any = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+    if (any)
+        (void)snprintf(path, size, "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return any;
+}
+
+static void append_next(const run_state *state, char *paragraph) {
+    uint64_t peak = state->offer.page->peak > state->offer.last.peak ? state->offer.page->peak : state->offer.last.peak;
+    uint64_t limit = state->options->limit, mib = (limit != 0 ? 2 * limit : peak + peak / 4) / (1 << 20) + 2;
+    char path[PATH_MAX];
+
+    if (state->offer.totals.denied != 0 && find_autopsy(state, path, sizeof(path)))
+        append(paragraph, " Who held it: less %s", path);
+    else if (state->offer.totals.denied != 0 || limit == 0)
+        append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)mib);
+}
+
+/* Words go to the next line where one would pass the last column. */
+static void print_wrapped(const char *paragraph) {
+    size_t column = strlen(prefix);
+
+    (void)fputs(prefix, stderr);
+    for (const char *word = paragraph; *word != 0;) {
+        size_t length = strcspn(word, " ");
+
+        if (column + 1 + length > COLUMNS) {
+            (void)fputs("\n  ", stderr);
+            column = 2;
+        } else if (word != paragraph) {
+            (void)fputc(' ', stderr);
+            column++;
+        }
+        column += (size_t)fprintf(stderr, "%.*s", (int)length, word);
+        word += length + (word[length] == ' ');
+    }
+    (void)fputc('\n', stderr);
+}
+
+void run_summary(const run_state *state, int status) {
+    char paragraph[PARAGRAPH] = "";
+
+    if (state->offer.totals.processes == 0) {
+        append(paragraph, "%s did not run on Ration: it never joined the run.", state->name);
+    } else {
+        if (WIFSIGNALED(status))
+            append(paragraph, "%s was ended by signal %d (%s). ", state->name, WTERMSIG(status),
+                   strsignal(WTERMSIG(status)));
+        append_peak(state, paragraph);
+        append_denied(state, paragraph);
+        append_place(state, paragraph);
+        append_events(state, paragraph);
+        append_next(state, paragraph);
+    }
+    print_wrapped(paragraph);
+}

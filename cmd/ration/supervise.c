@@ -1,0 +1,224 @@
+/* supervise.c: stays with the program until it ends: forwards signals, reaps orphans, lets processes join the shared memory and
+ * keeps it in order.
+ *
+ * The program is in our process group, so that what the terminal sends reaches both, and stopping and going on works as if we
+ * were not there. What somebody sends to us alone is forwarded. Start at run_supervise(). */
+#include "run.h"
+
+#include "cgroup.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_MS = 100, SHORT_TICK_MS = 20, MEASURE_PART = 20, STRAYS_MAX = 64, DESCENDANTS_MAX = 512 };
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- processes that are not on Ration ------------------------------------------------------------------------------ */
+
+/* Appends the children of a process to a list of those. Gives the new length. */
+static unsigned add_children(pid_t pid, pid_t *list, unsigned length) {
+    char path[64];
+    int child;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && length < DESCENDANTS_MAX && fscanf(file, "%d", &child) == 1)
+        list[length++] = child;
+    if (file != NULL)
+        (void)fclose(file);
+    return length;
+}
+
+static void name_of(pid_t pid, char *name, int size) {
+    char path[64];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL || fgets(name, size, file) == NULL)
+        name[0] = 0;
+    if (file != NULL)
+        (void)fclose(file);
+    name[strcspn(name, "\n")] = 0;
+}
+
+/* One that was not known at the last look either has not just begun. */
+static void look_for_strays(run_state *state) {
+    static pid_t suspects[DESCENDANTS_MAX], told[STRAYS_MAX];
+    static unsigned suspect_count;
+    pid_t found[DESCENDANTS_MAX], unknown[DESCENDANTS_MAX];
+    unsigned count = add_children(getpid(), found, 0), unknown_count = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        bool seen = false;
+
+        count = add_children(found[i], found, count);
+        if (offer_knows(&state->offer, found[i]))
+            continue;
+        unknown[unknown_count++] = found[i];
+        for (unsigned k = 0; k < suspect_count; k++)
+            seen |= suspects[k] == found[i];
+        for (unsigned k = 0; k < state->strays; k++)
+            seen &= told[k] != found[i];
+        if (seen && state->strays < STRAYS_MAX) {
+            name_of(found[i], state->stray_name, sizeof(state->stray_name));
+            told[state->strays++] = found[i];
+        }
+    }
+    memcpy(suspects, unknown, unknown_count * sizeof(unknown[0]));
+    suspect_count = unknown_count;
+}
+
+/* --- signals -------------------------------------------------------------------------------------------------------- */
+
+/* Not those that stop us with the program, nor those that tell of a fault of our own. */
+void run_signals(sigset_t *set) {
+    static const int kept[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+    (void)sigfillset(set);
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        (void)sigdelset(set, kept[i]);
+}
+
+static pid_t parent_of(pid_t pid) {
+    char path[64], text[512], *after;
+    int parent = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+    (void)fclose(file);
+    after = strrchr(text, ')'); /* the name may hold anything */
+    return after == NULL || sscanf(after, ") %*c %d", &parent) != 1 ? 0 : parent;
+}
+
+/* Whether the process is the program or comes from it. */
+static bool is_of_ours(pid_t pid) {
+    while (pid > 1 && pid != getpid())
+        pid = parent_of(pid);
+    return pid == getpid();
+}
+
+/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
+static void forward(const run_state *state, const struct signalfd_siginfo *info) {
+    bool by_kernel = info->ssi_code == SI_KERNEL;
+
+    if (info->ssi_signo != SIGCHLD && !by_kernel && !is_of_ours((pid_t)info->ssi_pid))
+        (void)kill(state->program, (int)info->ssi_signo);
+}
+
+/* Reaps all that have ended. True if the program was among them. */
+static bool reap(run_state *state, int *status) {
+    struct rusage usage;
+    bool ended = false;
+    int this_status;
+    pid_t pid;
+
+    if (state->shares)
+        offer_sweep(&state->offer); /* while the dead still have their numbers */
+    while ((pid = wait4(-1, &this_status, WNOHANG, &usage)) > 0)
+        if (pid == state->program) {
+            ended = true;
+            *status = this_status;
+            state->peak_kib = usage.ru_maxrss;
+        }
+    return ended;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------------------- */
+
+static void follow_cgroup(run_state *state) {
+    cgroup_room_facts facts;
+    uint64_t used = __atomic_load_n(&state->offer.page->used, __ATOMIC_RELAXED);
+
+    if (cgroup_room(used, &facts))
+        __atomic_store_n(&state->offer.page->limit, cgroup_auto_limit(&facts), __ATOMIC_RELAXED);
+}
+
+/* What is to be done ten times a second; measuring may take no more than a part of the time. */
+static void tick(run_state *state) {
+    static uint64_t measure_at;
+    uint64_t begin = now_ms();
+
+    offer_sweep(&state->offer);
+    if (begin < measure_at)
+        return;
+    offer_measure(&state->offer);
+    look_for_strays(state);
+    if (state->options->limit_auto)
+        follow_cgroup(state);
+    measure_at = now_ms() + MEASURE_PART * (now_ms() - begin);
+}
+
+/* Near the limit, what forked processes write to is looked at more often. */
+static uint64_t tick_length(const run_state *state) {
+    const shared_page *page = state->offer.page;
+    bool is_near = page->limit != 0 && __atomic_load_n(&page->used, __ATOMIC_RELAXED) > page->limit / 8 * 7;
+
+    return is_near && page->forks != 0 ? SHORT_TICK_MS : TICK_MS;
+}
+
+static bool read_signals(run_state *state, int signals, int *status) {
+    struct signalfd_siginfo info;
+    bool ended = false;
+
+    while (!ended && read(signals, &info, sizeof(info)) == sizeof(info)) {
+        forward(state, &info);
+        if (info.ssi_signo == SIGCHLD)
+            ended = reap(state, status);
+    }
+    return ended;
+}
+
+static int loop(run_state *state, int signals) {
+    struct pollfd files[] = {{.fd = signals, .events = POLLIN},
+                             {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN}};
+    uint64_t next = now_ms() + TICK_MS;
+    int status = 0;
+
+    for (;;) {
+        uint64_t now = now_ms();
+
+        (void)poll(files, 2, state->shares ? (int)(now < next ? next - now : 0) : -1);
+        if ((files[1].revents & POLLIN) != 0)
+            offer_serve(&state->offer);
+        if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
+            return status;
+        if (state->shares && now_ms() >= next) {
+            tick(state);
+            next = now_ms() + tick_length(state);
+        }
+    }
+}
+
+int run_supervise(run_state *state) {
+    pid_t left[DESCENDANTS_MAX];
+    sigset_t set;
+    int signals, status;
+
+    run_signals(&set);
+    signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    status = loop(state, signals);
+    (void)close(signals);
+    state->left = add_children(getpid(), left, 0);
+    return status;
+}

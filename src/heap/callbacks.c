@@ -1,0 +1,164 @@
+/* callbacks.c: what the program itself gives back under pressure, because it was asked to.
+ *
+ * Each heap has a list of callbacks, changed under the tree's lock. One thread in the process calls them at a time, each once
+ * in a round, with no lock held. Start with callbacks_begin. */
+#include "pressure.h"
+
+enum { WAIT_TRIES = 100, WAIT_US = 100 };
+
+typedef size_t release_function(void *arg, size_t want);
+
+typedef struct pressure_callback {
+    struct pressure_callback *next;
+    release_function *release;
+    void *arg;
+    uint64_t round; /* the last in which it was called */
+    int priority;
+} pressure_callback;
+
+/* --- calling -------------------------------------------------------------------------------------------------- */
+
+/* The thread that calls callbacks now, if one does, and how many times that began. */
+static const local *caller;
+static uint64_t rounds;
+
+/* The one that it is in, and whether that was taken off its list meanwhile; under the tree's lock. */
+static const pressure_callback *running;
+static bool running_was_removed;
+
+static pressure_callback *next_callback(const struct heap *top) {
+    pressure_callback *best = NULL;
+    for (const struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
+        for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
+            if (c->round != rounds && (best == NULL || c->priority < best->priority))
+                best = c;
+    return best;
+}
+
+static pressure_callback *begin_callback(const struct heap *heap) {
+    heap_lock_tree();
+    pressure_callback *c = next_callback(heap);
+    if (c != NULL)
+        c->round = rounds;
+    running = c;
+    running_was_removed = false;
+    heap_unlock_tree();
+    return c;
+}
+
+static void end_callback(pressure_callback *c) {
+    heap_lock_tree();
+    bool removed = running_was_removed;
+    running = NULL;
+    heap_unlock_tree();
+    if (removed)
+        table_give(c, sizeof *c);
+}
+
+bool callbacks_begin(void) {
+    const local *nobody = NULL;
+    return __atomic_compare_exchange_n(&caller, &nobody, &this_thread, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void callbacks_end(void) {
+    __atomic_store_n(&caller, NULL, __ATOMIC_RELEASE);
+}
+
+void callbacks_new_round(void) {
+    rounds++;
+}
+
+bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released) {
+    pressure_callback *c = begin_callback(heap);
+    if (c == NULL)
+        return false;
+    *released = c->release(c->arg, want);
+    end_callback(c);
+    return true;
+}
+
+/* Another thread is calling them: what they release may suffice for this one, too. Not for long, since a callback may
+ * wait for a lock that this thread holds. */
+bool callbacks_wait(void) {
+    for (int i = 0; i < WAIT_TRIES; i++) {
+        if (__atomic_load_n(&caller, __ATOMIC_ACQUIRE) == NULL)
+            return true;
+        os_pause(WAIT_US);
+    }
+    return false;
+}
+
+/* What another thread was calling when this one forked, nobody is calling in the child. */
+void callbacks_after_fork_in_child(void) {
+    if (caller == &this_thread)
+        return;
+    caller = NULL;
+    running = NULL;
+}
+
+/* --- asking for calls ----------------------------------------------------------------------------------------- */
+
+static int add_callback(struct heap *heap, const pressure_callback *wanted) {
+    pressure_callback *c = table_take(sizeof *c);
+    if (c == NULL)
+        return RN_ENOMEM;
+    *c = *wanted;
+    heap_lock_tree();
+    c->round = rounds; /* not in the one that may be under way */
+    c->next = heap->callbacks;
+    heap->callbacks = c;
+    heap_unlock_tree();
+    return 0;
+}
+
+static bool is_running(const pressure_callback *c) {
+    heap_lock_tree();
+    bool is = running == c;
+    heap_unlock_tree();
+    return is;
+}
+
+/* Takes the callback behind link off its list; the tree's lock is held, and released. Returns once it is not running, but
+ * by this thread: then it is freed when it returns. */
+static void remove_and_unlock(pressure_callback **link) {
+    pressure_callback *c = *link;
+    *link = c->next;
+    bool runs = running == c;
+    running_was_removed |= runs;
+    heap_unlock_tree();
+    if (!runs)
+        table_give(c, sizeof *c);
+    else if (__atomic_load_n(&caller, __ATOMIC_RELAXED) != &this_thread)
+        while (is_running(c))
+            os_pause(WAIT_US);
+}
+
+static int remove_callback(struct heap *heap, const pressure_callback *like) {
+    heap_lock_tree();
+    pressure_callback **link = &heap->callbacks;
+    while (*link != NULL && ((*link)->priority != like->priority || (*link)->arg != like->arg))
+        link = &(*link)->next;
+    if (*link == NULL) {
+        heap_unlock_tree();
+        return RN_EINVAL;
+    }
+    remove_and_unlock(link);
+    return 0;
+}
+
+int rn_heap_on_pressure(rn_heap *handle, int priority, release_function *release, void *arg) {
+    start_once();
+    struct heap *heap = heap_of(handle);
+    const pressure_callback wanted = {.release = release, .arg = arg, .priority = priority};
+    return release == NULL ? remove_callback(heap, &wanted) : add_callback(heap, &wanted);
+}
+
+void callbacks_forget(struct heap *heap) {
+    for (;;) {
+        heap_lock_tree();
+        if (heap->callbacks == NULL)
+            break;
+        remove_and_unlock(&heap->callbacks);
+    }
+    heap_unlock_tree();
+}

@@ -1,0 +1,63 @@
+/* shared_page.h: the memory that `ration run` and the processes it started share: one limit, who has taken what of it, and
+ * figures for the summary. The command makes it; both read and write it, without locks, by atomics. */
+#ifndef RATION_HEAP_SHARED_PAGE_H
+#define RATION_HEAP_SHARED_PAGE_H
+
+#include <stdint.h>
+
+enum {
+    SHARED_MAGIC = 0x52415401, /* the last byte counts versions of this layout */
+    SHARED_SLOTS = 8192,
+    SHARED_CHILD =
+        512 << 10, /* what a forked process is taken to write to at once: stack, libraries' data, our tables */
+};
+
+/* What becomes of the programs that the program starts. */
+enum shared_children { SHARED_CHILDREN_SHARE, SHARED_CHILDREN_EACH, SHARED_CHILDREN_NONE };
+
+enum shared_state { SHARED_FREE, SHARED_CLAIMED, SHARED_USED };
+
+/* One process. */
+typedef struct shared_slot {
+    uint32_t state;
+    uint32_t entangled; /* pages of its are another process's, too, since a fork */
+    int32_t pid;        /* as the command sees it; 0 where that is not known: the slot is never taken from it */
+    uint32_t joined;    /* by way of the command */
+    uint64_t
+        started; /* in the kernel's ticks, which tells it from a later process of the same number; 0: not yet looked at */
+    uint64_t taken; /* bytes of the page's used */
+    /* Entangled: its share of the memory when that was last measured; all that it has taken into use so far, and what of that
+     * had been when it was measured. */
+    uint64_t base, grown, grown_before;
+    uint64_t stack; /* where its stack begins: elsewhere once it has become another program; the command's to know */
+    /* As it last told: bytes, but for counts and times. */
+    uint64_t footprint, peak, live, used, free, mapped, rest, returned;
+    uint64_t denied, pressure_us;
+    uint64_t unused[14];
+} shared_slot;
+
+_Static_assert(sizeof(shared_slot) == 256, "slots lie on lines of their own");
+
+typedef struct shared_page {
+    uint32_t magic;
+    uint32_t children; /* enum shared_children */
+    uint64_t limit;    /* of all together; 0: none */
+    uint64_t used;     /* what they have taken */
+    uint64_t peak;
+    uint32_t sweeps_wanted; /* counted up by a process that wants to know whether others have died; a futex */
+    uint32_t sweeps_done;   /* the count up to which the command has looked; a futex */
+    uint32_t slots_ever;    /* slots from here on were never used */
+    uint32_t forks;         /* begun: what is measured while a child has not claimed its slot yet is worth nothing */
+    uint32_t forks_claimed;
+    uint32_t padding;
+    uint64_t unused[9];
+    shared_slot slots[SHARED_SLOTS];
+} shared_page;
+
+/* What the command sends to one that joins, with the descriptor of the page. */
+typedef struct shared_welcome {
+    uint32_t slot;
+    int32_t pid;
+} shared_welcome;
+
+#endif

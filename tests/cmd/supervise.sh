@@ -1,0 +1,140 @@
+#!/bin/sh
+# supervise.sh: `ration run` as a parent: exit status, signals, terminals, orphans, descriptors, and the summary.
+#
+# Usage: supervise.sh SOURCE BUILD COMPILER. Start at the claims at the end. Programs tell by files in the working directory
+# what they have seen; what is waited for is a file, never a time.
+# shellcheck disable=SC2016 # what stands in single quotes is for another shell
+# shellcheck disable=SC3045 # ulimit -c is in every shell that Debian has as sh
+set -u
+export LC_ALL=C
+unset LD_PRELOAD RATION_PRELOAD_PATH RATION_HARDEN
+
+build=$(cd "$2" && pwd -P)
+ration=$build/bin/ration
+work=$build/tests/cmd-supervise
+passed=0
+failed=0
+
+rm -rf "$work"
+mkdir -p "$work" && cd "$work" || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# same CLAIM EXPECTED GOT
+same() {
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        printf '  expected: %s\n  got:      %s\n' "$2" "$3"
+    fi
+}
+
+# wait_for FILE: until it is there and has something in it; a minute at most.
+wait_for() {
+    tries=0
+    while [ ! -s "$1" ] && [ "$tries" -lt 600 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    [ -s "$1" ]
+}
+
+# status_of COMMAND…: how it ends, as a shell sees it, without the shell's own word on it.
+status_of() {
+    sh -c '"$@"; exit $?' sh "$@" >output 2>complaint </dev/null
+    echo $?
+}
+
+# --- how it ends
+
+for code in 0 1 3 126 127 255; do
+    same "exit status $code passes through" $code "$(status_of "$ration" run --quiet sh -c "exit $code")"
+done
+for number in 1 2 3 6 9 10 11 12 13 14 15 31; do
+    same "a program ended by signal $number is 128 and that" $((128 + number)) \
+        "$(status_of "$ration" run --quiet sh -c "ulimit -c 0; kill -$number \$\$")"
+done
+ulimit -c unlimited 2>/dev/null
+same "the command dies of the same signal, without a core" "-15 False" "$(python3 -c '
+import subprocess, sys, os
+got = subprocess.run([sys.argv[1], "run", "--quiet", "sh", "-c", "kill -TERM $$"]).returncode
+print(got, any(name.startswith("core") for name in os.listdir(".")))' "$ration")"
+same "a missing program is 127" 127 "$(status_of "$ration" run no-such-program)"
+printf '#!/nowhere/sh\n' >lost && chmod 755 lost
+same "one that can't be executed is 126" 126 "$(status_of "$ration" run ./lost)"
+same "and only that is said" "ration run: ./lost: its interpreter, or its loader, is missing" "$(cat complaint)"
+
+# --- what it says
+
+status_of "$ration" run sh -c 'echo out' >/dev/null
+same "standard output is the program's" out "$(cat output)"
+same "the summary is one paragraph on standard error" "1 0" \
+    "$(grep -c '^ration: ' complaint) $(grep -vcE '^(ration: |  )' complaint)"
+same "no line of it is longer than 80 columns, none ends in a blank" "" "$(grep -E '.{81}| $' complaint)"
+status_of "$ration" run --quiet sh -c 'echo out' >/dev/null
+same "--quiet is silent" "" "$(cat complaint)"
+status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
+same "the summary comes for a program that was killed" "ration: sh was ended by signal 9 (Killed)." \
+    "$(grep -o '^ration: sh was ended by signal 9 (Killed)\.' complaint)"
+status_of "$ration" run sh -c 'exec <&- >&- 2>&-; exit 5' >/dev/null
+same "a program that closes its files is told of all the same" 1 "$(grep -c '^ration: ' complaint)"
+
+cat >denied.c <<'END'
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) {
+    void *volatile block = malloc((size_t)100 << 20);
+    _exit(block == NULL ? 7 : 0);
+}
+END
+"$3" -o denied denied.c || exit 1
+same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
+same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
+
+# --- signals to the command alone
+
+# Not INT and QUIT, which a shell has its background ignore.
+for name in TERM HUP USR1 USR2; do
+    rm -f ready got
+    "$ration" run --quiet sh -c 'trap "echo once >>got" "$1"; echo $$ >ready
+        i=0; until [ -s got ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done; exit 9' sh "$name" &
+    command=$!
+    wait_for ready && kill -"$name" "$command"
+    wait "$command"
+    same "SIG$name sent to the command reaches the program once" "9 once" "$? $(cat got)"
+done
+
+# --- orphans
+
+"$ration" run --quiet sh -c 'i=0; while [ $i -lt 20 ]; do (true &); i=$((i + 1)); done; command=$PPID
+    i=0; while ps -o stat= --ppid "$command" | grep -q Z && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done
+    ps -o stat= --ppid "$command" | grep -c Z' >zombies
+same "orphans are reaped" 0 "$(cat zombies)"
+
+# --- descriptors
+
+"$ration" run --quiet sh -c 'ls /proc/$$/fd | tr "\n" " "' >files 2>/dev/null </dev/null
+same "the program gets no descriptor of the command's" "$(sh -c 'ls /proc/$$/fd | tr "\n" " "' </dev/null 2>/dev/null)" "$(cat files)"
+mkfifo pipe
+"$ration" run --quiet sh -c 'exec >&-; i=0; until [ -e release ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done' >pipe &
+command=$!
+cat pipe >/dev/null
+same "a pipe ends when the program closes it" running "$(kill -0 "$command" 2>/dev/null && echo running)"
+echo >release
+wait "$command"
+same "standard input is the program's" "line" "$(echo line | "$ration" run --quiet cat)"
+
+# --- namespaces
+
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+    same "as a namespace's first process it ends with 128 and the number" 143 \
+        "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'kill -TERM $$')"
+    same "as a namespace's first process it passes the status on" 4 \
+        "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'exit 4')"
+else
+    echo "skipped: namespaces, which can't be made here"
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
