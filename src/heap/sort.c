@@ -42,9 +42,15 @@ static size_t merge_runs(struct heap **list, size_t run) {
     return merges;
 }
 
+static void link_back(struct heap *list) {
+    for (struct heap *before = NULL; list != NULL; before = list, list = list->next_sibling)
+        list->prev_sibling = before;
+}
+
 static void sort_children(struct heap *heap) {
     for (size_t run = 1; merge_runs(&heap->first_child, run) > 1; run *= 2)
         ;
+    link_back(heap->first_child);
 }
 
 void heap_sort_tree(void) {

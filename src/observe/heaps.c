@@ -1,6 +1,7 @@
 /* heaps.c: the tree of heaps in an autopsy: every one of them, whole, in time that grows with their number. */
 #include "parts.h"
 
+#include "../heap/sample.h"
 #include "paper.h"
 
 enum { DEEPEST = 8, USED_COLUMN = 28, SIZE_CELL = 7, OBJECTS_CELL = 9, DENIED_CELL = 8 };
@@ -12,8 +13,11 @@ static size_t read_size(const size_t *value) {
 static void tell_name(const struct heap *heap, unsigned depth) {
     for (unsigned i = depth < DEEPEST ? depth : DEEPEST; i > 0; i--)
         paper_text("  ");
-    paper_name(heap->name[0] == 0 ? "(no name)" : heap->name, HEAP_NAME_MAX);
-    if (__atomic_load_n(&heap->handle, __ATOMIC_RELAXED) == NULL)
+    if (heap == &sampled_heap)
+        paper_text("(blocks that are checked)");
+    else
+        paper_name(heap->name[0] == 0 ? "(no name)" : heap->name, HEAP_NAME_MAX);
+    if (heap != &sampled_heap && __atomic_load_n(&heap->handle, __ATOMIC_RELAXED) == NULL)
         paper_text(", retired");
     paper_column(USED_COLUMN);
 }

@@ -4,9 +4,12 @@
 #include "../heap/footprint.h"
 #include "../heap/hardened.h"
 #include "../heap/mapped.h"
+#include "../heap/sample.h"
 #include "../heap/shared.h"
 #include "lines.h"
 #include "paper.h"
+
+#include <string.h>
 
 enum { FACT_COLUMN = 10, FIGURE_COLUMN = 32, SIZE_CELL = 8, BYTES_CELL = 16, PATH_MAX_BYTES = 1024 };
 
@@ -103,7 +106,7 @@ static size_t limit_of(const struct heap *heap) {
 static void tell_limit(const denial *d) {
     begin_fact("no room");
     if (is_shared_limit(d->without_room))
-        paper_text("within the limit that it shares with other processes");
+        paper_text("shared with other processes");
     else
         quote(d->without_room);
     paper_text(": limit ");
@@ -166,14 +169,16 @@ void tell_process(void) {
 
 /* --- what next ------------------------------------------------------------------------------------------------ */
 
-/* The child that uses most; the tree is sorted. */
+/* The child that uses most; the tree is sorted. The checked sample is the library's own. */
 static void name_largest(const struct heap *above, char name[HEAP_NAME_MAX]) {
     name[0] = 0;
     if (!heap_lock_tree_within(PART_WAIT_MS))
         return;
     const struct heap *child = above->first_child;
-    for (size_t i = 0; child != NULL && i < HEAP_NAME_MAX; i++)
-        name[i] = child->name[i];
+    if (child == &sampled_heap)
+        child = child->next_sibling;
+    if (child != NULL)
+        memcpy(name, child->name, HEAP_NAME_MAX);
     heap_unlock_tree();
 }
 
@@ -181,12 +186,15 @@ static void begin_step(void) {
     paper_text("- ");
 }
 
-static void suggest_limit_below(const struct heap *above) {
+static void suggest_heaps(const struct heap *above) {
     char largest[HEAP_NAME_MAX];
     name_largest(above, largest);
-    if (largest[0] == 0)
-        return;
     begin_step();
+    if (largest[0] == 0) {
+        paper_text("Heaps tell parts of a program apart: rn_heap_new and rn_heap_push around\n"
+                   "  the part that grew give it an account and a limit of its own.\n");
+        return;
+    }
     paper_text("Of the heaps in it, \"");
     paper_name(largest, sizeof largest);
     paper_text("\" uses most: a limit of its own\n  (rn_heap_set_limit) has it denied before the others are.\n");
@@ -210,12 +218,7 @@ void tell_next_steps(const denial *d) {
     paper_title("What to try next");
     begin_step();
     paper_text("Look who holds most: the heaps, the size classes, the largest blocks above.\n");
-    suggest_limit_below(d->without_room);
-    if (__atomic_load_n(&d->without_room->first_child, __ATOMIC_RELAXED) == NULL) {
-        begin_step();
-        paper_text("Heaps tell parts of a program apart: rn_heap_new and rn_heap_push around\n"
-                   "  the part that grew give it an account and a limit of its own.\n");
-    }
+    suggest_heaps(d->without_room);
     begin_step();
     paper_text("What can be done without can be given back in time: rn_heap_on_pressure.\n");
     suggest_larger(d);
