@@ -118,7 +118,7 @@ static void write_file(const denial *d) {
 /* --- when ----------------------------------------------------------------------------------------------------- */
 
 static bool may_write(void) {
-    return place[0] != 0;
+    return place[0] != 0 && os_may_look();
 }
 
 /* A program may end itself after its denial: not before the file is there. A signal handler may have interrupted the writer. */

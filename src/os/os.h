@@ -66,6 +66,8 @@ size_t os_private_bytes(void);
 bool os_resident_bytes(void *start, size_t size, size_t *bytes);
 /* Whether the two may not be asked any more, for what they need is forbidden. Gives what held before. */
 bool os_forbid_looking(bool forbid);
+/* Whether files may be opened: nobody has forbidden it. */
+bool os_may_look(void);
 
 /* --- threads -------------------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@ bool os_forbid_looking(bool forbid) {
     return __atomic_exchange_n(&forbidden, forbid, __ATOMIC_SEQ_CST);
 }
 
-static bool may_look(void) {
+bool os_may_look(void) {
     return !__atomic_load_n(&forbidden, __ATOMIC_SEQ_CST);
 }
 
@@ -45,7 +45,7 @@ static size_t field(const char *text, const char *name) {
 
 size_t os_private_bytes(void) {
     char text[STATUS_MAX + 1];
-    if (!may_look())
+    if (!os_may_look())
         return 0;
     text[read_status(text, STATUS_MAX)] = '\0';
     return field(text, "\nRssAnon:") + field(text, "\nRssShmem:");
@@ -77,7 +77,7 @@ bool os_resident_bytes(void *start, size_t size, size_t *bytes) {
     char *at = start;
     while (pages > 0) {
         size_t step = pages < VECTOR ? pages : VECTOR;
-        if (!may_look())
+        if (!os_may_look())
             return false;
         sum += resident_in(at, step, vector);
         at += step * os.page_size;
