@@ -33,13 +33,19 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- processes ------------------------------------------------------------------------------------------------ */
 
+/* A field of /proc/PID/stat by its number (proc(5)), from where the name, which may hold anything, ends: the second. */
+static uint64_t stat_field(const char *name_end, unsigned number) {
+    const char *at = name_end;
+
+    for (unsigned i = 2; at != NULL && i < number; i++)
+        at = strchr(at + 1, ' ');
+    return at == NULL ? 0 : strtoull(at, NULL, 10);
+}
+
 /* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. A first thread that has ended leaves
  * its process to the others, though it looks like that. */
 static uint64_t process_started(pid_t pid, uint64_t *stack) {
-    char path[64], text[1024], *after;
-    unsigned long long started = 0, stack_start = 0;
-    char state = 0;
-    long threads = 0;
+    char path[64], text[1024], *name_end;
     size_t length;
     FILE *file;
 
@@ -50,15 +56,14 @@ static uint64_t process_started(pid_t pid, uint64_t *stack) {
     length = fread(text, 1, sizeof(text) - 1, file);
     (void)fclose(file);
     text[length] = 0;
-    after = strrchr(text, ')'); /* the name may hold anything */
-    if (after == NULL || sscanf(after,
-                                ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu %*u "
-                                "%*d %*u %*u %*u %llu",
-                                &state, &threads, &started, &stack_start) != 4)
+    name_end = strrchr(text, ')');
+    if (name_end == NULL || name_end[1] == 0)
         return 0;
     if (stack != NULL)
-        *stack = stack_start; /* 0 where we may not know */
-    return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : started;
+        *stack = stat_field(name_end, 28); /* 0 where we may not know */
+    if ((name_end[2] == 'Z' && stat_field(name_end, 20) <= 1) || name_end[2] == 'X')
+        return 0;
+    return stat_field(name_end, 22);
 }
 
 /* What a process holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */

@@ -22,7 +22,8 @@ static void append(char *paragraph, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(paragraph + length, PARAGRAPH - length, format, arguments);
+    (void)vsnprintf(paragraph + length, PARAGRAPH - length, format, // NOLINT(clang-analyzer-valist.Uninitialized)
+                    arguments);
     va_end(arguments);
 }
 

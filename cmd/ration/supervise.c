@@ -32,16 +32,22 @@ static uint64_t now_ms(void) {
 
 /* Appends the children of a process to a list of those. Gives the new length. */
 static unsigned add_children(pid_t pid, pid_t *list, unsigned length) {
-    char path[64];
-    int child;
+    char path[64], text[4096], *at = text;
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
     file = fopen(path, "re");
-    while (file != NULL && length < DESCENDANTS_MAX && fscanf(file, "%d", &child) == 1)
-        list[length++] = child;
-    if (file != NULL)
-        (void)fclose(file);
+    if (file == NULL)
+        return length;
+    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+    (void)fclose(file);
+    for (char *end; length < DESCENDANTS_MAX; at = end) {
+        long child = strtol(at, &end, 10);
+
+        if (end == at)
+            break;
+        list[length++] = (pid_t)child;
+    }
     return length;
 }
 
@@ -62,7 +68,7 @@ static void name_of(pid_t pid, char *name, int size) {
 static void look_for_strays(run_state *state) {
     static pid_t suspects[DESCENDANTS_MAX], told[STRAYS_MAX];
     static unsigned suspect_count;
-    pid_t found[DESCENDANTS_MAX], unknown[DESCENDANTS_MAX];
+    pid_t found[DESCENDANTS_MAX], unknown[DESCENDANTS_MAX] = {0};
     unsigned count = add_children(getpid(), found, 0), unknown_count = 0;
 
     for (unsigned i = 0; i < count; i++) {
@@ -98,7 +104,6 @@ void run_signals(sigset_t *set) {
 
 static pid_t parent_of(pid_t pid) {
     char path[64], text[512], *after;
-    int parent = 0;
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -108,7 +113,7 @@ static pid_t parent_of(pid_t pid) {
     text[fread(text, 1, sizeof(text) - 1, file)] = 0;
     (void)fclose(file);
     after = strrchr(text, ')'); /* the name may hold anything */
-    return after == NULL || sscanf(after, ") %*c %d", &parent) != 1 ? 0 : parent;
+    return after == NULL || strlen(after) < 4 ? 0 : (pid_t)strtol(after + 3, NULL, 10);
 }
 
 /* Whether the process is the program or comes from it. */

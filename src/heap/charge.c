@@ -16,11 +16,11 @@ static size_t read_size(const size_t *value) {
     return __atomic_load_n(value, __ATOMIC_RELAXED);
 }
 
-static void add(size_t *value, size_t bytes) {
+static void add(size_t *value, size_t bytes) { // NOLINT(readability-non-const-parameter): exchanged
     __atomic_fetch_add(value, bytes, __ATOMIC_RELAXED);
 }
 
-static void subtract(size_t *value, size_t bytes) {
+static void subtract(size_t *value, size_t bytes) { // NOLINT(readability-non-const-parameter): exchanged
     __atomic_fetch_sub(value, bytes, __ATOMIC_RELAXED);
 }
 

@@ -83,7 +83,8 @@ void mapped_watch(void) {
 /* Added to the charges since they were last compared with what is resident. */
 static bool unexamined;
 
-static bool add_if_there_is_room(size_t *count, size_t units, size_t bytes) {
+static bool add_if_there_is_room(size_t *count, /* NOLINT(readability-non-const-parameter): exchanged */
+                                 size_t units, size_t bytes) {
     if (!heap_has_room(&root_heap, bytes))
         return false;
     __atomic_fetch_add(count, units, __ATOMIC_RELAXED);

@@ -57,7 +57,7 @@ void sample_start(void) {
 /* How many blocks from one checked block to the next. */
 static int distance(thread *t) {
     uint64_t drawn = mix(hardened_secret + (uintptr_t)t + ++t->turns);
-    return 1 + (int)((drawn & UINT32_MAX) * (2 * ONE_IN) >> 32);
+    return 1 + (int)((drawn & UINT32_MAX) * (2 * (uint64_t)ONE_IN) >> 32);
 }
 
 void sample_refilled(unsigned class_index, unsigned blocks) {

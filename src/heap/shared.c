@@ -43,7 +43,7 @@ static uint64_t read_word(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-static void write_word(uint64_t *word, uint64_t value) {
+static void write_word(uint64_t *word, uint64_t value) { // NOLINT(readability-non-const-parameter): exchanged
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
@@ -136,7 +136,7 @@ size_t shared_sweep(void) {
     uint64_t before = read_word(&shared->used);
     uint32_t ticket = __atomic_add_fetch(&shared->sweeps_wanted, 1, __ATOMIC_RELEASE);
     os_wake_shared(&shared->sweeps_wanted);
-    uint64_t end = os_clock_us() + SWEEP_WAIT_MS * 1000;
+    uint64_t end = os_clock_us() + SWEEP_WAIT_MS * (uint64_t)1000;
     for (uint32_t done; (int32_t)((done = __atomic_load_n(&shared->sweeps_done, __ATOMIC_ACQUIRE)) - ticket) < 0;) {
         uint64_t now = os_clock_us();
         if (now >= end)

@@ -42,7 +42,7 @@ void paper_text(const char *words) {
 
 void paper_name(const char *name, size_t most) {
     for (; most > 0 && *name != 0; most--, name++)
-        put((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
+        put((char)((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name));
 }
 
 void paper_column(unsigned wanted) {
@@ -66,7 +66,7 @@ void paper_title(const char *words) {
 }
 
 const char *decimal(uint64_t number, char room[DIGITS]) {
-    char *first = room + DIGITS - 1;
+    char *first = &room[DIGITS - 1];
     *first = 0;
     do
         *--first = (char)('0' + number % 10);

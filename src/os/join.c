@@ -35,7 +35,7 @@ static long connect_to(const char *name, size_t length, unsigned wait_ms) {
     long file = os_syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (file < 0)
         return file;
-    struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+    struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = (long)(wait_ms % 1000) * 1000};
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_RCVTIMEO, (long)&wait, sizeof wait, 0);
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_SNDTIMEO, (long)&wait, sizeof wait, 0);
     long connected =

@@ -72,7 +72,7 @@ static size_t resident_in(char *start, size_t pages, unsigned char *vector) {
 }
 
 bool os_resident_bytes(void *start, size_t size, size_t *bytes) {
-    unsigned char vector[VECTOR];
+    unsigned char vector[VECTOR] = {0};
     size_t sum = 0, pages = size / os.page_size;
     char *at = start;
     while (pages > 0) {

@@ -47,7 +47,8 @@ EXPORT long syscall(long number, ...) {
     va_list more;
     va_start(more, number);
     for (int i = 0; i < 6; i++)
-        c.arguments[i] = va_arg(more, long); /* those that were not given are not used */
+        c.arguments[i] =
+            va_arg(more, long); /* those not given are not used NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(more);
     return UNLIKELY(installs_filter(&c)) ? filtered(&c) : with_errno(make(&c));
 }
@@ -57,7 +58,7 @@ EXPORT int prctl(int option, ...) {
     va_list more;
     va_start(more, option);
     for (int i = 1; i < 5; i++)
-        c.arguments[i] = va_arg(more, long);
+        c.arguments[i] = va_arg(more, long); // NOLINT(clang-analyzer-valist.Uninitialized): begun above
     va_end(more);
     return (int)(UNLIKELY(installs_filter(&c)) ? filtered(&c) : with_errno(make(&c)));
 }
