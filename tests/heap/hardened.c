@@ -182,13 +182,13 @@ static void fork_while_large_blocks_are_freed(void) {
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, free_large_blocks, NULL) == 0);
     for (int i = 0; i < 50; i++)
-        if (!ends_well(use_a_large_block, 2))
+        if (!ends_well(use_a_large_block, 30))
             _exit(1);
     _exit(0);
 }
 
 static void a_child_forked_while_large_blocks_are_freed_goes_on(void) {
-    CHECK(ends_well(fork_while_large_blocks_are_freed, 20));
+    CHECK(ends_well(fork_while_large_blocks_are_freed, 300));
 }
 
 static void zeroed_blocks_of_whole_pages_are_zero_to_their_end(void) {
