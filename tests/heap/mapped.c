@@ -57,8 +57,10 @@ static void step(intervals *table, random_source *random, size_t *sum) {
     int state = (int)random_below(random, 3);
     bool charge = random_below(random, 2);
     size_t removed, size = (to - from) * PAGE;
-    interval wanted = {
-        .start = base + from * PAGE, .end = base + to * PAGE, .charge = charge ? size : 0, .state = state};
+    interval wanted = {.start = base + from * PAGE,
+                       .end = base + to * PAGE,
+                       .charge = charge ? size : 0,
+                       .state = (interval_state)state};
     REQUIRE(intervals_put(table, wanted, &removed));
     *sum += wanted.charge - removed;
     model_set(from, to, state, charge);
