@@ -37,24 +37,32 @@ static void drain(thread *t) {
         cache_drain(c);
 }
 
-/* Gives back what a thread that is gone had. */
-static void dissolve(thread *t) {
+static void destroy_caches(thread *t) {
     drain(t);
     for (cache *c = t->caches, *next; c != NULL; c = next) {
         next = c->next;
         cache_destroy(c);
     }
+    t->caches = NULL;
+    t->caches_count = 0;
+}
+
+/* Gives back what a thread that is gone had. */
+static void dissolve(thread *t) {
+    destroy_caches(t);
     table_give(t, sizeof *t);
 }
+
+static thread *thread_begin(void);
 
 static void thread_ended(void) {
     thread *t = this_thread.thread;
     if (t == NULL)
         return;
-    thread_drain_own(); /* while the thread can still be found by who destroys a heap */
-    local_begin();
+    thread_begin();
     this_thread.ended = 1;
     set_cache(&this_thread, &empty_cache);
+    destroy_caches(t); /* while the thread can still be found by who destroys a heap, and waits */
     local_end();
     os_lock(&threads_lock);
     if (t->next != NULL)
@@ -139,13 +147,15 @@ static cache *find_cache(thread *t, const struct heap *heap) {
     return NULL;
 }
 
-/* A thread that goes through many heaps keeps caches for those it used last. */
+/* A thread that goes through many heaps keeps caches for those it used last; and for the current one, which the fast paths use
+ * without moving it to the front. */
 static void drop_least_recent(thread *t) {
-    cache **link = &t->caches;
-    while ((*link)->next != NULL)
-        link = &(*link)->next;
-    cache *c = *link;
-    *link = NULL;
+    cache **last = NULL;
+    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
+        if ((*link)->heap != t->current)
+            last = link;
+    cache *c = *last;
+    *last = c->next;
     t->caches_count--;
     cache_drain(c);
     cache_destroy(c);
