@@ -4,6 +4,8 @@
  * in a round, with no lock held. Start with callbacks_begin. */
 #include "pressure.h"
 
+#include <errno.h>
+
 enum { WAIT_TRIES = 100, WAIT_US = 100 };
 
 typedef size_t release_function(void *arg, size_t want);
@@ -72,16 +74,18 @@ bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released)
     pressure_callback *c = begin_callback(heap);
     if (c == NULL)
         return false;
+    int saved = errno; /* a request that is met leaves it as it was */
     *released = c->release(c->arg, want);
+    errno = saved;
     end_callback(c);
     return true;
 }
 
-/* Another thread is calling them: what they release may suffice for this one, too. Not for long, since a callback may
- * wait for a lock that this thread holds. */
-bool callbacks_wait(void) {
+/* Not for long, since a callback may wait for a lock that this thread holds. */
+bool callbacks_begin_soon(bool *waited) {
     for (int i = 0; i < WAIT_TRIES; i++) {
-        if (__atomic_load_n(&caller, __ATOMIC_ACQUIRE) == NULL)
+        *waited = i != 0;
+        if (callbacks_begin())
             return true;
         os_pause(WAIT_US);
     }

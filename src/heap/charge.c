@@ -55,6 +55,12 @@ bool heap_has_room(const struct heap *heap, size_t bytes) {
     return allows(heap, sum);
 }
 
+size_t heap_excess(const struct heap *heap, size_t bytes) {
+    size_t limit = heap == &root_heap ? footprint_limit() : read_size(&heap->limit);
+    size_t held = heap == &root_heap ? footprint_bytes() : read_size(&heap->used);
+    return limit != 0 && held + bytes > limit ? held + bytes - limit : 0;
+}
+
 struct heap *heap_without_room(struct heap *heap, size_t bytes) {
     while (heap != NULL && heap_has_room(heap, bytes))
         heap = heap->parent;

@@ -41,6 +41,12 @@ rn_heap *handle_of(const struct heap *heap) {
     return (rn_heap *)handle;
 }
 
+struct heap *heap_in_service(struct heap *heap) {
+    while (__atomic_load_n(&heap->handle, __ATOMIC_RELAXED) == NULL)
+        heap = heap->parent;
+    return heap;
+}
+
 static unsigned free_place(void) {
     for (unsigned tries = 0; tries < HEAP_IDS; tries++) {
         last_place = last_place + 1 == HEAP_IDS ? ROOT_PLACE + 1 : last_place + 1;
@@ -99,7 +105,8 @@ static _Noreturn void stale(const rn_heap *handle) {
         snprintf(line, sizeof line, "use of heap \"%s\" after it was %s", gone->name,
                  gone->retired ? "retired" : "destroyed");
     else
-        snprintf(line, sizeof line, ever_given(handle) ? "use of a heap after it was destroyed" : "not a heap");
+        snprintf(line, sizeof line,
+                 ever_given(handle) ? "use of a heap after it was destroyed or retired" : "not a heap");
     misuse(handle, line);
 }
 

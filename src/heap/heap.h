@@ -42,7 +42,8 @@ struct heap {
     char name[HEAP_NAME_MAX];
     const rn_heap *handle; /* what the program knows it by; NULL once it is retired */
     struct heap *parent;
-    struct heap *next_sibling, *prev_sibling, *first_child, *next_retired; /* under the tree's lock */
+    struct heap *next_sibling, *prev_sibling, *first_child;
+    struct heap *next_retired, *prev_retired; /* a ring; these, too, under the tree's lock */
 
     size_t used;   /* committed bytes of the subtree, and its children's credit; all of these are atomics */
     size_t credit; /* charged to the parent, but not used */
@@ -83,6 +84,8 @@ static inline struct heap *heap_of(const rn_heap *handle) {
 
 /* What the program knows the heap by; of a retired one, what it knows the nearest ancestor by that is not. */
 rn_heap *handle_of(const struct heap *);
+/* The heap; of a retired one, the nearest ancestor that is not. */
+struct heap *heap_in_service(struct heap *);
 /* Gives the heap a place, an id and a handle that no heap had before. False where all places are taken. Under the tree's lock,
  * as the other two. */
 bool heap_place(struct heap *);
@@ -100,6 +103,8 @@ void heap_note_denied(struct heap *);
 struct heap *heap_without_room(struct heap *, size_t bytes);
 /* Whether the heap's limit allows it what it holds and so many bytes more. */
 bool heap_has_room(const struct heap *, size_t bytes);
+/* How far so many bytes more, which are conceivable, would take the heap beyond its limit. */
+size_t heap_excess(const struct heap *, size_t bytes);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
 /* How far the heap is beyond its soft limit. */
@@ -112,8 +117,8 @@ void heap_recall_credit(struct heap *);
 /* Every heap of a subtree, children before their parents, from the first until NULL. The tree's lock is held. */
 struct heap *heap_first_in(const struct heap *top);
 struct heap *heap_next_in(const struct heap *top, const struct heap *);
-/* Frees the tables of retired heaps in which nothing is left; or of those, too, that threads have empty caches of. No lock is
- * held. */
+/* Frees the tables of retired heaps in which nothing is left: of a few that are looked at; or of all, those that threads have
+ * empty caches of included. No lock is held. */
 void heap_bury_retired(void);
 void heap_bury_all_retired(void);
 void heap_purge_subtree(struct heap *);
@@ -167,8 +172,6 @@ unsigned store_take(struct heap *, unsigned class_index, void **end, unsigned wa
 void store_give(struct heap *, unsigned class_index, void *const *blocks, unsigned count);
 /* Returns pages of partly used spans to the system where that pays. Gives the bytes. */
 size_t store_purge_heap(struct heap *);
-/* The same, if enough has become idle since the last time. */
-void store_purge_excess(struct heap *);
 /* The same of one class, from so many spans of each fullness at most. */
 size_t store_purge_class(struct heap *, unsigned class_index, unsigned spans);
 /* Bytes that these have returned so far. */

@@ -93,9 +93,9 @@ static span *place_to_grow(struct heap *heap, size_t bytes) {
     return s;
 }
 
-static void *move(span *s, size_t bytes) {
+static void *move(span *s, struct heap *heap, size_t bytes) {
     size_t old = s->size;
-    span *target = place_to_grow(s->heap, bytes);
+    span *target = place_to_grow(heap, bytes);
     if (target == NULL)
         return NULL;
     void *to = (void *)target->start;
@@ -123,10 +123,11 @@ void *large_resize(span *s, size_t size) {
         return (void *)s->start;
     }
     heap_uncharge(s->heap, more);
-    if (!heap_charge(s->heap, bytes))
+    struct heap *heap = heap_in_service(s->heap); /* what is left in a retired heap moves out of it */
+    if (!heap_charge(heap, bytes))
         return NULL;
-    void *moved = move(s, bytes);
+    void *moved = move(s, heap, bytes);
     if (moved == NULL)
-        heap_uncharge(s->heap, bytes);
+        heap_uncharge(heap, bytes);
     return moved;
 }

@@ -241,7 +241,8 @@ size_t rn_usable_size(const void *block) {
     return usable(span_to_use(block), block);
 }
 
-static void *move_block(struct heap *heap, void *block, size_t old_size, size_t size) {
+static void *move_block(struct heap *from, void *block, size_t old_size, size_t size) {
+    struct heap *heap = heap_in_service(from);
     int saved = errno;
     void *moved = heap == current_heap() ? rn_malloc(size) : heap_malloc(heap, size);
     if (moved == NULL && size <= old_size) {
@@ -265,15 +266,16 @@ static inline void check_start(const span *s, const void *block) {
 
 static void *resize_large(span *s, size_t size) {
     void *block = (void *)s->start;
+    struct heap *heap = heap_in_service(s->heap);
     tell_copying(true);
     void *resized = large_resize(s, size);
-    for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(s->heap, size, &stages);)
+    for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
     if (UNLIKELY(this_thread.over != NULL))
         pressure_ease();
     if (resized == NULL)
-        return denied(s->heap, size);
+        return denied(heap, size);
     if (resized == block) {
         tell_resized(block, size);
     } else {

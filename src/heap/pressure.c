@@ -76,20 +76,28 @@ static size_t release_caches(const shortage *s) {
 
 /* --- the program's -------------------------------------------------------------------------------------------- */
 
+/* Where a limit is lowered it is more than was asked for. */
+static size_t wanted(const shortage *s) {
+    size_t excess = s->by_limit ? heap_excess(s->heap, s->bytes) : 0;
+    return excess > s->bytes ? excess : s->bytes;
+}
+
 static size_t call_callbacks(const shortage *s) {
     size_t released = 0, by_it;
-    while (still_short(s, released) && callbacks_call_next(s->heap, s->bytes, &by_it))
+    while (still_short(s, released) && callbacks_call_next(s->heap, wanted(s), &by_it))
         if (by_it != 0)
             released += by_it + release_caches(s);
     return released;
 }
 
-/* What another thread's calls release may suffice for this one, too. */
+/* What another thread's calls released may suffice for this one, too. If not, its own are still to be made: the other's may have
+ * been for a heap that this one has nothing to do with. */
 static size_t release_by_callbacks(const shortage *s) {
-    if (!callbacks_begin())
-        return callbacks_wait();
+    bool waited;
+    if (!callbacks_begin_soon(&waited))
+        return s->by_limit && !still_short(s, 0);
     callbacks_new_round();
-    size_t released = call_callbacks(s);
+    size_t released = waited && s->by_limit && !still_short(s, 0) ? 1 : call_callbacks(s);
     callbacks_end();
     return released;
 }
@@ -130,6 +138,15 @@ static bool is_conceivable(const shortage *s) {
     return s->bytes <= (s->heap == &root_heap ? footprint_limit() : __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED));
 }
 
+/* What a request needs: small blocks are made a page at a time, large ones are whole pages. */
+static size_t needed(size_t bytes) {
+    if (bytes > PTRDIFF_MAX - os.page_size)
+        return PTRDIFF_MAX;
+    if (bytes == 0 || bytes > SMALL_MAX)
+        return (bytes + os.page_size - 1) & ~(os.page_size - 1);
+    return bytes + os.page_size;
+}
+
 static uint64_t time_spent; /* us */
 
 /* One who has waited, and found room that another then took, waits on. */
@@ -149,7 +166,7 @@ static bool take_measures(const shortage *s, unsigned *stages) {
 bool pressure_relieve(struct heap *heap, size_t bytes, unsigned *stages) {
     if (this_thread.relieving || *stages == MEASURES)
         return false;
-    shortage s = {.bytes = bytes == 0 ? 0 : bytes + os.page_size}; /* small blocks are made a page at a time */
+    shortage s = {.bytes = needed(bytes)};
     s.heap = heap_without_room(heap, s.bytes);
     s.by_limit = s.heap != NULL;
     if (!s.by_limit)
@@ -168,6 +185,6 @@ void pressure_denied(struct heap *heap, size_t bytes) {
     heap_tell_denied(heap, bytes);
     footprint_note_denied();
     shared_tell(); /* the process may end by this, and tell no more */
-    if (!this_thread.relieving && heap_without_room(heap, bytes) == &root_heap)
+    if (!this_thread.relieving && heap_without_room(heap, needed(bytes)) == &root_heap)
         on_limit_denied(bytes);
 }

@@ -10,9 +10,9 @@
 /* The right to call callbacks, which one thread has at a time. False while another has it. */
 bool callbacks_begin(void);
 void callbacks_end(void);
-/* Waits while another thread has it; not for long, since a callback may wait for a lock that this thread holds. False if it
- * still has. */
-bool callbacks_wait(void);
+/* The same, after waiting while another thread has it; not for long, since a callback may wait for a lock that this thread
+ * holds. */
+bool callbacks_begin_soon(bool *waited);
 /* All may be called once more. */
 void callbacks_new_round(void);
 /* Calls the next in the heap's subtree that was not called in this round, of the lowest priority; *released is what it says.

@@ -188,6 +188,29 @@ static void settle_given(struct heap *heap, block_store *store, span *s) {
         enlist(store, s, bucket_of(s));
 }
 
+/* The heap is what has that handle, if it still does. */
+static void purge_by_handle(const rn_heap *handle) {
+    heap_lock_tree();
+    struct heap *heap = handle == root_heap.handle ? &root_heap : heap_places[heap_place_of(handle)];
+    if (heap != NULL && heap->handle == handle)
+        store_purge_heap(heap);
+    heap_unlock_tree();
+}
+
+/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
+static void purge_excess(const rn_heap *handle) {
+    size_t idle = idle_bytes();
+    size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
+    size_t step = idle_allowance();
+    if (idle + step < mark || mark == 0)
+        __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
+    if (LIKELY(idle <= mark) || mark == 0)
+        return;
+    __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
+    purge_by_handle(handle);
+    __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
+}
+
 static _Noreturn void refuse(block_store *store, const void *block) {
     os_unlock(&store->lock);
     page_entry *entry = page_map_entry(block);
@@ -231,10 +254,10 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
     if (s != NULL)
         s->free = (uint16_t)(s->moves_at - until_moved);
     store->blocks_out -= count;
-    bool may_be_gone = heap->handle == NULL; /* retired, and these were its last blocks */
-    os_unlock(&store->lock);
-    if (!may_be_gone)
-        store_purge_excess(heap);
+    const rn_heap *handle = __atomic_load_n(&heap->handle, __ATOMIC_RELAXED);
+    os_unlock(&store->lock); /* these may have been its last blocks, and it may be retired and gone from here on */
+    if (handle != NULL)
+        purge_excess(handle);
 }
 
 /* --- purging -------------------------------------------------------------------------------------------------- */
@@ -282,20 +305,6 @@ void store_forget_committed(const struct heap *heap) {
     for (const span *s = heap->spans; s != NULL; s = s->older)
         if (s->state == SPAN_SMALL)
             count_committed(-span_committed(s));
-}
-
-/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
-void store_purge_excess(struct heap *heap) {
-    size_t idle = idle_bytes();
-    size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
-    size_t step = idle_allowance();
-    if (idle + step < mark || mark == 0)
-        __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
-    if (LIKELY(idle <= mark) || mark == 0)
-        return;
-    __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
-    store_purge_heap(heap);
-    __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
 }
 
 void store_lock_all(struct heap *heap) {

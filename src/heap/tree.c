@@ -9,7 +9,8 @@
 #include <string.h>
 
 static os_mutex tree_lock OWN_LINE;
-static struct heap *retired; /* linked by next_retired, under the tree's lock */
+static struct heap *retired; /* one of a ring, under the tree's lock: the next to be looked at */
+static size_t retired_count;
 
 /* --- walking: children come before their parents ----------------------------------------------------------------- */
 
@@ -123,7 +124,7 @@ rn_heap *rn_heap_new(rn_heap *above, const char *name, size_t limit) {
     size_t length = name == NULL ? 0 : strnlen(name, HEAP_NAME_MAX - 1);
     if (length != 0)
         memcpy(heap->name, name, length);
-    if (!adopt(parent, heap)) {
+    if (!adopt(parent, heap) && (heap_bury_all_retired(), !adopt(parent, heap))) {
         table_give(heap, sizeof *heap);
         return no_memory(parent);
     }
@@ -155,27 +156,53 @@ static void release_spans(struct heap *heap) {
     page_heap_purge_excess();
 }
 
-static void forget_retired(const struct heap *heap) {
-    struct heap **link = &retired;
-    while (*link != NULL && *link != heap)
-        link = &(*link)->next_retired;
-    if (*link != NULL)
-        *link = heap->next_retired;
+static void set_next_retired(struct heap *heap) {
+    __atomic_store_n(&retired, heap, __ATOMIC_RELAXED);
 }
 
-/* The deepest heap in a subtree, taken out of the tree: from here on nobody meets it. Its place stays taken while its blocks
- * carry its id. */
-static struct heap *take_out_deepest(struct heap *top) {
+/* The ring's last: it is looked at after all others. */
+static void note_retired(struct heap *heap) {
+    retired_count++;
+    heap->next_retired = heap->prev_retired = heap;
+    if (retired != NULL) {
+        heap->next_retired = retired;
+        heap->prev_retired = retired->prev_retired;
+        heap->prev_retired->next_retired = retired->prev_retired = heap;
+    } else {
+        set_next_retired(heap);
+    }
+}
+
+static void forget_retired(struct heap *heap) {
+    if (heap->next_retired == NULL)
+        return;
+    retired_count--;
+    if (retired == heap)
+        set_next_retired(heap->next_retired == heap ? NULL : heap->next_retired);
+    heap->next_retired->prev_retired = heap->prev_retired;
+    heap->prev_retired->next_retired = heap->next_retired;
+    heap->next_retired = heap->prev_retired = NULL;
+}
+
+/* From here on nobody else takes a heap out of the subtree. */
+static void claim_subtree(struct heap *top) {
     os_lock(&tree_lock);
-    struct heap *heap = deepest(top);
+    for (struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
+        forget_retired(heap);
+    os_unlock(&tree_lock);
+}
+
+/* The deepest heap below one of a subtree that was claimed, taken out of the tree: nobody meets it any more. Its place stays
+ * taken while its blocks carry its id. */
+static struct heap *take_out_deepest(struct heap *below) {
+    os_lock(&tree_lock);
+    struct heap *heap = deepest(below);
     disown(heap);
-    forget_retired(heap);
     os_unlock(&tree_lock);
     return heap;
 }
 
 static void free_tables(struct heap *heap) {
-    heap_return_credit(heap);
     os_lock(&tree_lock);
     heap_unplace(heap);
     os_unlock(&tree_lock);
@@ -186,6 +213,7 @@ static void destroy(struct heap *heap) {
     callbacks_forget(heap);
     threads_drop_heap(heap);
     release_spans(heap);
+    heap_return_credit(heap);
     free_tables(heap);
 }
 
@@ -195,8 +223,12 @@ void rn_heap_destroy(rn_heap *handle) {
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap)
         misuse(handle, "rn_heap_destroy of the root");
-    for (struct heap *deepest = NULL; deepest != heap;)
-        destroy(deepest = take_out_deepest(heap));
+    claim_subtree(heap);
+    for (struct heap *below = heap, *gone = NULL; gone != heap;) {
+        gone = take_out_deepest(below);
+        below = gone->parent;
+        destroy(gone);
+    }
 }
 
 /* --- retiring ------------------------------------------------------------------------------------------------- */
@@ -212,35 +244,59 @@ static bool is_left(struct heap *heap) {
     return true;
 }
 
-/* A retired heap in which nothing is left, out of the tree; NULL where there is none. Caches that threads have of it count as
- * something, unless they are to be dropped. */
-static struct heap *next_to_bury(bool cached_too) {
+/* Whether the heap can go: nothing is left in it, and, but where they are to be dropped, no caches of it. */
+static bool is_over(struct heap *heap, bool cached_too) {
+    return (cached_too || __atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) == 0) && is_left(heap);
+}
+
+/* The next retired heap that can go; NULL where none was found in so many looks. The tree's lock is held. */
+static struct heap *find_over(bool cached_too, size_t *looks) {
+    for (; retired != NULL && *looks > 0; --*looks) {
+        struct heap *heap = retired;
+        if (is_over(heap, cached_too))
+            return heap;
+        set_next_retired(heap->next_retired);
+    }
+    return NULL;
+}
+
+/* Takes it out of the tree. Its credit goes back while its parent is there for certain; which may have waited for this one only,
+ * and so comes next. */
+static struct heap *next_to_bury(bool cached_too, size_t *looks) {
     os_lock(&tree_lock);
-    struct heap *heap = retired;
-    while (heap != NULL && !((cached_too || __atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) == 0) && is_left(heap)))
-        heap = heap->next_retired;
+    struct heap *heap = find_over(cached_too, looks);
     if (heap != NULL) {
         forget_retired(heap);
+        heap_return_credit(heap);
         disown(heap);
+        if (heap->parent->next_retired != NULL)
+            set_next_retired(heap->parent);
     }
     os_unlock(&tree_lock);
     return heap;
 }
 
-static void bury(bool cached_too) {
-    for (struct heap *heap; (heap = next_to_bury(cached_too)) != NULL; free_tables(heap))
+static void bury(bool cached_too, size_t looks) {
+    for (struct heap *heap; (heap = next_to_bury(cached_too, &looks)) != NULL; free_tables(heap))
         if (__atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) != 0)
             threads_drop_heap(heap);
 }
 
+/* How many that can't go yet are looked at for each heap that is made or retired. */
+enum { LOOKS = 8 };
+
 void heap_bury_retired(void) {
     if (__atomic_load_n(&retired, __ATOMIC_RELAXED) != NULL)
-        bury(false);
+        bury(false, LOOKS);
 }
 
 void heap_bury_all_retired(void) {
-    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) != NULL)
-        bury(true);
+    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) == NULL)
+        return;
+    os_lock(&tree_lock);
+    size_t count = retired_count;
+    os_unlock(&tree_lock);
+    bury(true, count);
 }
 
 void rn_heap_retire(rn_heap *handle) {
@@ -255,8 +311,7 @@ void rn_heap_retire(rn_heap *handle) {
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
     os_lock(&tree_lock);
     heap_disavow(heap);
-    heap->next_retired = retired;
-    __atomic_store_n(&retired, heap, __ATOMIC_RELAXED);
+    note_retired(heap);
     os_unlock(&tree_lock);
     heap_bury_retired();
 }
