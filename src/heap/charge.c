@@ -132,12 +132,22 @@ static void undo(struct heap *heap, const struct heap *end, size_t bytes) {
         subtract(&heap->used, bytes);
 }
 
+/* Looks before it adds: what is too much must not be seen by others that ask for what fits. */
+static bool add_within(struct heap *heap, size_t bytes) {
+    if (UNLIKELY(!allows(heap, read_size(&heap->used) + bytes)))
+        return false;
+    if (LIKELY(allows(heap, __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED))))
+        return true;
+    subtract(&heap->used, bytes);
+    return false;
+}
+
 /* Adds to the heap and to each further up until a credit bears it, or to none. */
 static bool climb(struct heap *heap, size_t bytes) {
     struct heap *last = heap;
     for (;; last = last->parent) {
-        if (UNLIKELY(!allows(last, __atomic_add_fetch(&last->used, bytes, __ATOMIC_RELAXED)))) {
-            undo(heap, last->parent, bytes);
+        if (UNLIKELY(!add_within(last, bytes))) {
+            undo(heap, last, bytes);
             return false;
         }
         if (ends_here(last, bytes))
@@ -159,16 +169,24 @@ static bool charge_parent(struct heap *heap, size_t bytes) {
     return climb(heap->parent, bytes);
 }
 
-bool heap_charge(struct heap *heap, size_t bytes) {
+static bool charge(struct heap *heap, size_t bytes) {
     if (heap->parent == NULL)
         return climb(heap, bytes);
-    size_t used = __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
-    if (allows(heap, used) && (use_credit(heap, bytes) || charge_parent(heap, bytes))) {
-        settle(heap, used);
+    if (!add_within(heap, bytes))
+        return false;
+    if (use_credit(heap, bytes) || charge_parent(heap, bytes)) {
+        settle(heap, read_size(&heap->used));
         return true;
     }
     subtract(&heap->used, bytes);
     return false;
+}
+
+bool heap_charge(struct heap *heap, size_t bytes) {
+    bool charged = charge(heap, bytes);
+    if (UNLIKELY(!charged))
+        this_thread.refused = 1;
+    return charged;
 }
 
 void heap_uncharge(struct heap *heap, size_t bytes) {

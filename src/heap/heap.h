@@ -214,6 +214,7 @@ typedef struct local {
     uint8_t ended;       /* the thread's end has begun: no caches any more */
     uint8_t inside;      /* how many slow paths it is in: a signal handler may have interrupted one */
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
+    uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
     struct heap *over;   /* its charge took this one beyond its soft limit */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */

@@ -163,14 +163,23 @@ static bool take_measures(const shortage *s, unsigned *stages) {
     return released != 0;
 }
 
+/* Whether a limit had refused what it would not now: what another thread had charged at that moment was taken back. */
+static bool was_passing(const shortage *s) {
+    bool was = this_thread.refused && !s->by_limit;
+    this_thread.refused = 0;
+    return was;
+}
+
 bool pressure_relieve(struct heap *heap, size_t bytes, unsigned *stages) {
-    if (this_thread.relieving || *stages == MEASURES)
-        return false;
     shortage s = {.bytes = needed(bytes)};
     s.heap = heap_without_room(heap, s.bytes);
     s.by_limit = s.heap != NULL;
     if (!s.by_limit)
         s.heap = &root_heap;
+    if (was_passing(&s))
+        return true;
+    if (this_thread.relieving || *stages == MEASURES)
+        return false;
     if (*stages == 0)
         this_thread.wait_until = 0;
     return is_conceivable(&s) && take_measures(&s, stages);

@@ -234,10 +234,9 @@ void rn_heap_destroy(rn_heap *handle) {
 /* --- retiring ------------------------------------------------------------------------------------------------- */
 
 /* Who frees the last block of a retired heap uncharges it last, under a store's lock or under none (store_give, large_give):
- * once nothing is charged and each lock has been had, nobody is in it. */
+ * once nothing is charged and each lock has been had, nobody is in it. A span may lie in it, none of whose pages was to be had. */
 static bool is_left(struct heap *heap) {
-    if (heap->first_child != NULL || __atomic_load_n(&heap->spans, __ATOMIC_ACQUIRE) != NULL ||
-        __atomic_load_n(&heap->used, __ATOMIC_ACQUIRE) != 0)
+    if (heap->first_child != NULL || __atomic_load_n(&heap->used, __ATOMIC_ACQUIRE) != 0)
         return false;
     store_lock_all(heap);
     store_unlock_all(heap);
@@ -277,9 +276,12 @@ static struct heap *next_to_bury(bool cached_too, size_t *looks) {
 }
 
 static void bury(bool cached_too, size_t looks) {
-    for (struct heap *heap; (heap = next_to_bury(cached_too, &looks)) != NULL; free_tables(heap))
+    for (struct heap *heap; (heap = next_to_bury(cached_too, &looks)) != NULL; free_tables(heap)) {
         if (__atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) != 0)
             threads_drop_heap(heap);
+        if (heap->spans != NULL)
+            release_spans(heap);
+    }
 }
 
 /* How many that can't go yet are looked at for each heap that is made or retired. */

@@ -261,6 +261,20 @@ static void tables_come_back_once_what_is_left_is_freed(void) {
     rn_heap_destroy(parent);
 }
 
+static void tables_come_back_of_a_heap_that_was_denied_all(void) {
+    rn_heap_trim(rn_heap_root());
+    size_t tables = 0;
+    for (size_t i = 0; i < 2000; i++) {
+        rn_heap *heap = made(NULL, "poor", 1);
+        for (size_t size = 10; size < 40000; size *= 10)
+            CHECK(rn_heap_malloc(heap, size) == NULL);
+        rn_heap_retire(heap);
+        if (i == 100)
+            tables = table_bytes();
+    }
+    CHECK(table_bytes() <= tables + tables / 4);
+}
+
 /* As many as there are places; then all of them are to be had again. */
 static void places_come_back_when_they_are_needed(void) {
     enum { MOST = 40000 };
@@ -324,5 +338,5 @@ TESTS(TEST(what_is_left_is_the_parents_and_goes_as_it_is_freed),
       TEST(what_is_left_goes_with_the_parent), TEST(a_block_that_moves_moves_to_the_parent),
       TEST(what_other_threads_have_cached_goes_under_pressure), TEST(another_thread_may_free_what_is_left),
       TEST(threads_retire_free_and_destroy_at_once), TEST(tables_come_back_once_what_is_left_is_freed),
-      TEST(places_come_back_when_they_are_needed), TEST(retiring_what_is_pushed_is_seen),
-      TEST(a_double_free_of_what_was_left_is_seen), TEST(retiring_null_is_fine))
+      TEST(tables_come_back_of_a_heap_that_was_denied_all), TEST(places_come_back_when_they_are_needed),
+      TEST(retiring_what_is_pushed_is_seen), TEST(a_double_free_of_what_was_left_is_seen), TEST(retiring_null_is_fine))

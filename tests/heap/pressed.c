@@ -1,0 +1,176 @@
+/* pressed.c: what pressure owes to a request: no denial of what could be had, though others ask at the same time; callbacks that
+ * are told how much; errno as it was. Start with the claims. */
+#include "accounts.h"
+#include "heap/heap.h"
+
+#include <pthread.h>
+
+enum { MIB = 1 << 20 };
+
+/* --- others ask for too much -------------------------------------------------------------------------------------- */
+
+static struct {
+    rn_heap *child, *parent;
+    bool stop;
+    size_t denied;
+} beside;
+
+static void *ask_for_too_much(void *unused) {
+    while (!__atomic_load_n(&beside.stop, __ATOMIC_RELAXED))
+        CHECK(!heap_charge(heap_of(beside.child), 7 * MIB));
+    return unused;
+}
+
+/* Together they never hold more than 3 MiB of 8: whoever asks for 7 more may be denied, and nobody else. */
+static void who_asks_for_too_much_takes_no_room_from_others(void) {
+    beside.parent = made(NULL, "parent", 8 * MIB);
+    beside.child = made(beside.parent, "child", 0);
+    void *held = rn_heap_malloc(beside.parent, 2 * MIB);
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, ask_for_too_much, NULL) == 0);
+    for (size_t i = 0; i < 20000; i++) {
+        void *block = rn_heap_malloc(i % 2 == 0 ? beside.parent : beside.child, MIB / 2 + i * 16);
+        beside.denied += block == NULL;
+        rn_free(block);
+    }
+    __atomic_store_n(&beside.stop, true, __ATOMIC_RELAXED);
+    pthread_join(other, NULL);
+    CHECK_EQ(0u, beside.denied);
+    rn_free(held);
+    CHECK_EQ(0u, stats_of(beside.parent).used);
+    rn_heap_destroy(beside.parent);
+}
+
+/* --- callbacks ---------------------------------------------------------------------------------------------------- */
+
+static struct {
+    void *block;
+    size_t want;
+    unsigned calls;
+} cached;
+
+static size_t release_as_wanted(void *unused, size_t want) {
+    (void)unused;
+    cached.calls++;
+    cached.want = want;
+    errno = EDOM;
+    if (want < MIB)
+        return 0;
+    rn_free(cached.block);
+    return 3 * MIB;
+}
+
+static void lowering_a_limit_tells_callbacks_how_much_is_wanted(void) {
+    rn_heap *heap = made(NULL, "lowered", 8 * MIB);
+    cached.block = rn_heap_malloc(heap, 3 * MIB);
+    cached.calls = 0;
+    CHECK(cached.block != NULL && rn_heap_malloc(heap, 3 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 0, release_as_wanted, NULL));
+    CHECK_EQ(0, rn_heap_set_limit(heap, 5 * MIB));
+    CHECK_EQ((size_t)MIB, cached.want);
+    CHECK_EQ(1u, cached.calls);
+    CHECK_EQ((size_t)3 * MIB, stats_of(heap).used);
+    rn_heap_destroy(heap);
+}
+
+static void a_request_that_callbacks_met_leaves_errno_as_it_was(void) {
+    rn_heap *heap = made(NULL, "errno", 4 * MIB);
+    cached.block = rn_heap_malloc(heap, 3 * MIB);
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 0, release_as_wanted, NULL));
+    errno = ERANGE;
+    CHECK(rn_heap_malloc(heap, 3 * MIB) != NULL);
+    CHECK_EQ(ERANGE, errno);
+    rn_heap_destroy(heap);
+}
+
+static void an_absurd_size_calls_nobody(void) {
+    rn_heap *heap = made(NULL, "absurd", 8 * MIB);
+    cached.calls = 0;
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 0, release_as_wanted, NULL));
+    char *volatile block = rn_heap_malloc(heap, 3 * MIB);
+    for (size_t below = 0; below < 10000; below += 4095) {
+        CHECK(rn_realloc(block, SIZE_MAX - below) == NULL);
+        CHECK(rn_realloc(block, PTRDIFF_MAX - below) == NULL);
+        CHECK(rn_heap_malloc(heap, SIZE_MAX - below) == NULL);
+        CHECK(rn_heap_calloc(heap, SIZE_MAX - below, 2) == NULL);
+    }
+    CHECK_EQ(0u, cached.calls);
+    rn_heap_destroy(heap);
+}
+
+/* A limit is to be had to its last page, credit and all. */
+static void a_request_of_the_whole_limit_is_met(void) {
+    rn_heap *heap = made(NULL, "whole", 8 * MIB), *child = made(heap, "child", 0);
+    for (int round = 0; round < 3; round++) {
+        rn_free(rn_heap_malloc(child, 4 * MIB));
+        void *block = rn_heap_malloc(heap, 8 * MIB);
+        CHECK(block != NULL);
+        rn_free(block);
+    }
+    rn_heap_destroy(heap);
+}
+
+/* --- two that call ------------------------------------------------------------------------------------------------ */
+
+enum { TURNS = 40 };
+
+static struct {
+    rn_heap *heap;
+    void *block;
+    pthread_barrier_t go;
+    unsigned denied;
+} one, two;
+
+static size_t start_the_other(void *unused, size_t want) {
+    (void)want;
+    (void)unused;
+    pthread_barrier_wait(&two.go);
+    for (volatile unsigned i = 0; i < 1000000; i++)
+        ;
+    return 0;
+}
+
+static size_t release_the_others(void *unused, size_t want) {
+    (void)want;
+    (void)unused;
+    rn_free(two.block);
+    two.block = NULL;
+    return 3 * MIB;
+}
+
+static void *ask_beside_a_callback(void *unused) {
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        two.block = rn_heap_malloc(two.heap, 3 * MIB);
+        pthread_barrier_wait(&two.go);
+        void *block = rn_heap_malloc(two.heap, 3 * MIB);
+        two.denied += block == NULL;
+        rn_free(block);
+        rn_free(two.block);
+        pthread_barrier_wait(&two.go);
+    }
+    return unused;
+}
+
+/* Who waits for another thread's calls waits for 10 ms at most, so on a slow machine some may be denied. */
+static void a_thread_that_waited_for_anothers_callbacks_has_its_own_called(void) {
+    one.heap = made(NULL, "one", 4 * MIB);
+    two.heap = made(NULL, "two", 4 * MIB);
+    CHECK(rn_heap_malloc(one.heap, 3 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(one.heap, 0, start_the_other, NULL));
+    CHECK_EQ(0, rn_heap_on_pressure(two.heap, 0, release_the_others, NULL));
+    pthread_barrier_init(&two.go, NULL, 2);
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, ask_beside_a_callback, NULL) == 0);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        CHECK(rn_heap_malloc(one.heap, 3 * MIB) == NULL);
+        pthread_barrier_wait(&two.go);
+    }
+    pthread_join(other, NULL);
+    CHECK(two.denied <= TURNS / 2);
+    rn_heap_destroy(one.heap);
+    rn_heap_destroy(two.heap);
+}
+
+TESTS(TEST(who_asks_for_too_much_takes_no_room_from_others), TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
+      TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
+      TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called))
