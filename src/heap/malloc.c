@@ -88,6 +88,8 @@ static void *take_any(struct heap *heap, size_t size, size_t align, bool *clean)
 
 /* What a request may be charged at most: hardened, a large block lies between guards. */
 static size_t most_charged(size_t size, size_t align) {
+    if (size == 0)
+        return most_charged(1, align);
     return hardened ? size + (align > os.page_size ? align : os.page_size) + 2 * os.page_size : size;
 }
 

@@ -129,7 +129,16 @@ static size_t wait_for_memory(const shortage *s) {
 static size_t (*const measures[])(const shortage *) = {release_pages,     examine_mapped,       release_caches,
                                                        look_for_the_dead, release_by_callbacks, wait_for_memory};
 
-enum { MEASURES = sizeof measures / sizeof *measures, WAITING = MEASURES - 1 };
+enum {
+    MEASURES = sizeof measures / sizeof *measures,
+    WAITING = MEASURES - 1,
+    PASSING = 1 << 8,
+    PASSINGS = 100 * PASSING
+};
+
+static unsigned stage_of(unsigned stages) {
+    return stages % PASSING;
+}
 
 /* Whether anything could make room for so much. */
 static bool is_conceivable(const shortage *s) {
@@ -154,19 +163,21 @@ static bool take_measures(const shortage *s, unsigned *stages) {
     size_t released = 0;
     uint64_t start = os_clock_us();
     this_thread.relieving = 1;
-    while (released == 0 && *stages < MEASURES) {
-        released = measures[*stages](s);
-        *stages += *stages != WAITING || released == 0;
+    while (released == 0 && stage_of(*stages) < MEASURES) {
+        released = measures[stage_of(*stages)](s);
+        *stages += stage_of(*stages) != WAITING || released == 0;
     }
     this_thread.relieving = 0;
     __atomic_fetch_add(&time_spent, os_clock_us() - start, __ATOMIC_RELAXED);
     return released != 0;
 }
 
-/* Whether a limit had refused what it would not now: what another thread had charged at that moment was taken back. */
-static bool was_passing(const shortage *s) {
-    bool was = this_thread.refused && !s->by_limit;
+/* Whether a limit had refused what it would not now: what another thread had charged at that moment was taken back. Counted
+ * above the stages, since a request may after all need more than is known here. */
+static bool was_passing(const shortage *s, unsigned *stages) {
+    bool was = this_thread.refused && !s->by_limit && *stages < PASSINGS;
     this_thread.refused = 0;
+    *stages += was ? PASSING : 0;
     return was;
 }
 
@@ -176,11 +187,11 @@ bool pressure_relieve(struct heap *heap, size_t bytes, unsigned *stages) {
     s.by_limit = s.heap != NULL;
     if (!s.by_limit)
         s.heap = &root_heap;
-    if (was_passing(&s))
+    if (was_passing(&s, stages))
         return true;
-    if (this_thread.relieving || *stages == MEASURES)
+    if (this_thread.relieving || stage_of(*stages) == MEASURES)
         return false;
-    if (*stages == 0)
+    if (stage_of(*stages) == 0)
         this_thread.wait_until = 0;
     return is_conceivable(&s) && take_measures(&s, stages);
 }
@@ -194,6 +205,6 @@ void pressure_denied(struct heap *heap, size_t bytes) {
     heap_tell_denied(heap, bytes);
     footprint_note_denied();
     shared_tell(); /* the process may end by this, and tell no more */
-    if (!this_thread.relieving && heap_without_room(heap, needed(bytes)) == &root_heap)
+    if (!this_thread.relieving && heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)) == &root_heap)
         on_limit_denied(bytes);
 }

@@ -41,6 +41,17 @@ static void who_asks_for_too_much_takes_no_room_from_others(void) {
     rn_heap_destroy(beside.parent);
 }
 
+/* However little is left, and whatever a size needs besides. */
+static void every_size_is_denied_at_a_full_limit(void) {
+    rn_heap *heap = made(NULL, "full", MIB);
+    CHECK(rn_heap_malloc(heap, MIB - os.page_size) != NULL && rn_heap_malloc(heap, 0) != NULL);
+    for (size_t size = 0; size < MIB; size = size * 2 + (size == 0))
+        for (size_t align = 1; align <= MIB; align *= 16)
+            if (size > 16 || align > 16)
+                CHECK(rn_heap_aligned_alloc(heap, align, size) == NULL);
+    rn_heap_destroy(heap);
+}
+
 /* --- callbacks ---------------------------------------------------------------------------------------------------- */
 
 static struct {
@@ -171,6 +182,7 @@ static void a_thread_that_waited_for_anothers_callbacks_has_its_own_called(void)
     rn_heap_destroy(two.heap);
 }
 
-TESTS(TEST(who_asks_for_too_much_takes_no_room_from_others), TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
+TESTS(TEST(every_size_is_denied_at_a_full_limit), TEST(who_asks_for_too_much_takes_no_room_from_others),
+      TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
       TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
       TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called))
