@@ -201,10 +201,12 @@ uint64_t pressure_time(void) {
 }
 
 void pressure_denied(struct heap *heap, size_t bytes) {
+    struct heap *full =
+        heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)); /* before the thread may use the reserve */
     heap_note_denied(heap);
     heap_tell_denied(heap, bytes);
     footprint_note_denied();
     shared_tell(); /* the process may end by this, and tell no more */
-    if (!this_thread.relieving && heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)) == &root_heap)
+    if (!this_thread.relieving && full == &root_heap)
         on_limit_denied(bytes);
 }

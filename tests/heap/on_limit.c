@@ -1,0 +1,186 @@
+/* on_limit.c: what happens at the process's limit: RATION_ON_LIMIT, and the reserve that is withheld for who was denied.
+ *
+ * The library reads its variables at its first use; so this program leaves that to processes of their own. Start with
+ * status_with. */
+#include "apart.h"
+
+#include <pthread.h>
+#include <ration/ration.h>
+
+enum { MIB = 1 << 20, SECONDS = 120 };
+
+/* The wait status of a process that runs the function under a limit, and what it said. */
+static int status_with(const char *on_limit, const char *limit, void (*function)(void), char *said, size_t size) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        alarm(SECONDS);
+        dup2(ends[1], STDERR_FILENO);
+        setenv("RATION_ON_LIMIT", on_limit, 1);
+        setenv("RATION_LIMIT", limit, 1);
+        function();
+        fflush(stdout);
+        _exit(__atomic_load_n(&check.failures, __ATOMIC_RELAXED) != 0);
+    }
+    close(ends[1]);
+    ssize_t got = read(ends[0], said, size - 1);
+    said[got > 0 ? got : 0] = '\0';
+    close(ends[0]);
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static char said[1024];
+
+static void ask_for_blocks_of(size_t size) {
+    void *volatile block;
+    while ((block = rn_malloc(size)) != NULL)
+        memset(block, 1, size < 16 ? size : 16);
+}
+
+static void ask_for_large_ones(void) {
+    ask_for_blocks_of(1 * MIB);
+}
+
+static void ask_for_small_ones(void) {
+    ask_for_blocks_of(100);
+}
+
+/* --- ending ------------------------------------------------------------------------------------------------------- */
+
+static void a_denial_may_end_the_process_with_a_code(void) {
+    CHECK_EQ(7 << 8, status_with("exit:7", "16M", ask_for_large_ones, said, sizeof said));
+    CHECK(
+        check_matches("ration: 1048576 bytes asked for at the limit of 16777216, of which %d are held: exit\n", said));
+    CHECK_EQ(0, status_with("exit:0", "16M", ask_for_large_ones, said, sizeof said));
+}
+
+/* A small block needs a page: the limit is met before it is reached. */
+static void a_small_request_ends_the_process_too(void) {
+    static const char *const limits[] = {"16M", "16777215B", "16777217B", "16775000B", "16779000B"};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        CHECK_EQ(7 << 8, status_with("exit:7", limits[i], ask_for_small_ones, said, sizeof said));
+}
+
+static void a_denial_may_abort_the_process(void) {
+    CHECK_EQ(SIGABRT, status_with("abort", "16M", ask_for_large_ones, said, sizeof said) & 0x7f);
+    CHECK(
+        check_matches("ration: 1048576 bytes asked for at the limit of 16777216, of which %d are held: abort\n", said));
+}
+
+static void fill_a_heap(void) {
+    rn_heap *heap = rn_heap_new(NULL, "limited", MIB);
+    REQUIRE(heap != NULL);
+    while (rn_heap_malloc(heap, 10000) != NULL)
+        ;
+}
+
+static void a_heaps_own_limit_ends_nothing(void) {
+    CHECK_EQ(0, status_with("abort", "64M", fill_a_heap, said, sizeof said));
+    CHECK_TEXT("", said);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
+
+static void *held;
+static bool waits;
+
+static void *free_while_the_other_waits(void *unused) {
+    while (!__atomic_load_n(&waits, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    usleep(20000);
+    rn_free(held);
+    return unused;
+}
+
+static void wait_for_another(void) {
+    pthread_t other;
+    held = rn_malloc(20 * MIB);
+    REQUIRE(held != NULL && pthread_create(&other, NULL, free_while_the_other_waits, NULL) == 0);
+    __atomic_store_n(&waits, true, __ATOMIC_RELEASE);
+    CHECK(rn_malloc(20 * MIB) != NULL);
+    pthread_join(other, NULL);
+}
+
+static void a_thread_that_waits_goes_on_once_another_frees(void) {
+    CHECK_EQ(0, status_with("wait:100000ms", "32M", wait_for_another, said, sizeof said));
+}
+
+static void wait_in_vain(void) {
+    CHECK(rn_malloc(20 * MIB) != NULL);
+    errno = 0;
+    CHECK(rn_malloc(20 * MIB) == NULL);
+    CHECK_EQ(ENOMEM, errno);
+}
+
+static void a_thread_that_waited_long_enough_is_denied(void) {
+    CHECK_EQ(0, status_with("wait:50ms", "32M", wait_in_vain, said, sizeof said));
+}
+
+/* Were it waited for, the process would be killed by its alarm. */
+static void ask_for_absurd_sizes(void) {
+    void *block = rn_malloc(20 * MIB);
+    volatile size_t absurd = SIZE_MAX;
+    CHECK(block != NULL);
+    CHECK(rn_malloc(33 * MIB) == NULL);
+    CHECK(rn_malloc(PTRDIFF_MAX) == NULL);
+    CHECK(rn_realloc(block, absurd) == NULL);
+    CHECK(rn_calloc(absurd, 2) == NULL);
+}
+
+static void what_can_never_be_had_is_not_waited_for(void) {
+    CHECK_EQ(0, status_with("wait:99999999ms", "32M", ask_for_absurd_sizes, said, sizeof said));
+}
+
+/* --- the reserve --------------------------------------------------------------------------------------------------- */
+
+/* One page more for itself, of a class that has none: whether it was to be had. */
+static bool can_take(size_t size) {
+    void *block = rn_malloc(size);
+    rn_free(block);
+    return block != NULL;
+}
+
+static void *take_as_one_who_was_not_denied(void *got) {
+    *(bool *)got = can_take(32 << 10);
+    return NULL;
+}
+
+static bool another_can_take(void) {
+    pthread_t other;
+    bool got = true;
+    REQUIRE(pthread_create(&other, NULL, take_as_one_who_was_not_denied, &got) == 0);
+    pthread_join(other, NULL);
+    return got;
+}
+
+static void use_the_reserve(void) {
+    void *large = rn_malloc(4 * MIB);
+    CHECK(large != NULL);
+    CHECK(another_can_take());
+    ask_for_blocks_of(70000);
+    ask_for_blocks_of(4096); /* until there is no page left but those that are withheld */
+    CHECK(!another_can_take());
+    CHECK(can_take(32 << 10));
+    ask_for_blocks_of(4096);
+    CHECK(!can_take(32 << 10));
+    rn_free(large);
+    CHECK(another_can_take() && can_take(MIB));
+    ask_for_blocks_of(70000);
+    CHECK(!another_can_take());
+}
+
+static void a_thread_that_was_denied_has_a_little_more(void) {
+    CHECK_EQ(0, status_with("deny", "16M", use_the_reserve, said, sizeof said));
+}
+
+TESTS(TEST(a_denial_may_end_the_process_with_a_code), TEST(a_small_request_ends_the_process_too),
+      TEST(a_denial_may_abort_the_process), TEST(a_heaps_own_limit_ends_nothing),
+      TEST(a_thread_that_waits_goes_on_once_another_frees), TEST(a_thread_that_waited_long_enough_is_denied),
+      TEST(what_can_never_be_had_is_not_waited_for), TEST(a_thread_that_was_denied_has_a_little_more))
