@@ -80,9 +80,9 @@ RN_API rn_heap *rn_heap_of(const void *ptr) RN_NOEXCEPT;
  * pop without a push.
  * Pushes that a longjmp left behind are dropped by the next push or pop of a function that had itself pushed before. They
  * are known by their stack frames. So a function that has pushed must not also use a helper that returns with a push in
- * place; it may push and pop through helpers alone, if all of them are of one kind: the push of one and the pop of another
- * that differ in the size of their frames may be taken for what a longjmp left. Helpers that can't promise that are best
- * inlined, or made of rn_heap_mark and rn_heap_pop_to, which always do just what they say. */
+ * place; it may push and pop through helpers alone: but where the stack frames of the helper that pushes and of the one
+ * that pops differ by 256 bytes or more, a push may be taken for what a longjmp left. Helpers that can't promise that are
+ * best inlined, or made of rn_heap_mark and rn_heap_pop_to, which always do just what they say. */
 RN_API void rn_heap_push(rn_heap *heap) RN_NOEXCEPT;
 RN_API void rn_heap_pop(void) RN_NOEXCEPT;
 /* How deep this thread's pushes stand, to come back to after a longjmp. */

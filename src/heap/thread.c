@@ -6,6 +6,9 @@
 
 enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64, COUNT_WAIT_MS = 200 };
 
+/* A push from just below a pop was made by a helper, whose frame is of another size than the popping one's. */
+enum { HELPERS_DIFFER = 256 };
+
 __thread local this_thread __attribute__((tls_model("initial-exec"))) = {.cache = (cache *)&empty_cache};
 
 ptrdiff_t section_area OWN_LINE;
@@ -154,6 +157,8 @@ static void drop_least_recent(thread *t) {
     for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
         if ((*link)->heap != t->current)
             last = link;
+    if (last == NULL)
+        return;
     cache *c = *last;
     *last = c->next;
     t->caches_count--;
@@ -234,6 +239,8 @@ static bool is_below(const void *frame, const void *other) {
 /* How many pushes were left behind by a longjmp, if one made by this very frame lies below them. A function that pushes for its
  * caller leaves some, too, but the caller's frame has none then. */
 static int skipped(const thread *t, const void *frame) {
+    if (t->depth == 0 || (uintptr_t)frame - (uintptr_t)t->pushed[t->depth - 1].frame < HELPERS_DIFFER)
+        return 0;
     int kept = t->depth;
     while (kept > 0 && is_below(t->pushed[kept - 1].frame, frame))
         kept--;

@@ -99,7 +99,7 @@ static void an_absurd_size_calls_nobody(void) {
     cached.calls = 0;
     CHECK_EQ(0, rn_heap_on_pressure(heap, 0, release_as_wanted, NULL));
     char *volatile block = rn_heap_malloc(heap, 3 * MIB);
-    for (size_t below = 0; below < 10000; below += 4095) {
+    for (volatile size_t below = 0; below < 10000; below += 4095) {
         CHECK(rn_realloc(block, SIZE_MAX - below) == NULL);
         CHECK(rn_realloc(block, PTRDIFF_MAX - below) == NULL);
         CHECK(rn_heap_malloc(heap, SIZE_MAX - below) == NULL);
