@@ -263,12 +263,20 @@ static void push(const rn_heap *handle, const void *frame) {
     local_end();
 }
 
+/* Where the caller's frame ends: the same for all its calls. On arm64 gcc puts the frame pointer elsewhere in each function, while
+ * clang, which has no word for that place, keeps it at a fixed distance from there. */
+#if defined(__clang__)
+#define CALLERS_FRAME __builtin_frame_address(0)
+#else
+#define CALLERS_FRAME __builtin_dwarf_cfa()
+#endif
+
 void rn_heap_push(rn_heap *heap) {
-    push(heap, __builtin_frame_address(0));
+    push(heap, CALLERS_FRAME);
 }
 
 void rn_heap_pop(void) {
-    const void *frame = __builtin_frame_address(0);
+    const void *frame = CALLERS_FRAME;
     thread *t = thread_begin();
     if (t == NULL)
         return;

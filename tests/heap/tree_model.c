@@ -8,6 +8,7 @@
 #include "random.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 enum { HEAPS = 48, BLOCKS = 800, MIB = 1 << 20 };
 
@@ -271,7 +272,8 @@ static void a_tree_may_be_as_deep_as_there_is_memory(void) {
     pthread_attr_t attributes;
     rn_heap_trim(rn_heap_root());
     pthread_attr_init(&attributes);
-    REQUIRE(pthread_attr_setstacksize(&attributes, STACK) == 0);
+    long least = sysconf(_SC_THREAD_STACK_MIN); /* more where pages are larger */
+    REQUIRE(pthread_attr_setstacksize(&attributes, least > STACK ? (size_t)least : STACK) == 0);
     REQUIRE(pthread_create(&small, &attributes, use_a_deep_tree, NULL) == 0);
     pthread_join(small, NULL);
     pthread_attr_destroy(&attributes);
