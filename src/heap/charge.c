@@ -136,7 +136,8 @@ static void undo(struct heap *heap, const struct heap *end, size_t bytes) {
 static bool add_within(struct heap *heap, size_t bytes) {
     if (UNLIKELY(!allows(heap, read_size(&heap->used) + bytes)))
         return false;
-    if (LIKELY(allows(heap, __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED))))
+    size_t used = __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
+    if (LIKELY(heap->parent == NULL ? footprint_cover() : allows(heap, used)))
         return true;
     subtract(&heap->used, bytes);
     return false;

@@ -44,22 +44,42 @@ static size_t reserve_of(size_t limit) {
 
 /* Whether so much lies within the limit, or, for one who was denied, within what is withheld of it. */
 static bool is_within(size_t bytes, size_t limit) {
-    if (bytes <= limit - reserve_of(limit)) {
-        this_thread.denied = 0;
-        return true;
-    }
-    return this_thread.denied && bytes <= limit;
+    return bytes <= (this_thread.denied ? limit : limit - reserve_of(limit));
+}
+
+static size_t withheld_of_shared(void) {
+    return this_thread.denied ? 0 : reserve_of(shared_limit());
+}
+
+static bool is_limited(void) {
+    return __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) != 0 || shared_limited();
+}
+
+static bool own_limit_allows(size_t bytes) {
+    size_t limit = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    return limit == 0 || is_within(bytes, limit);
 }
 
 bool footprint_allows(size_t root_used) {
-    size_t limit = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
-    bool shares = shared_limited();
-    if (LIKELY(limit == 0 && !shares))
+    if (LIKELY(!is_limited()))
         return true;
     size_t bytes = root_used + beside_the_heaps();
-    if (limit != 0 && !is_within(bytes, limit))
-        return false;
-    return !shares || shared_cover(bytes, this_thread.denied ? 0 : reserve_of(shared_limit()));
+    return own_limit_allows(bytes) && (!shared_limited() || shared_has_room(bytes, withheld_of_shared()));
+}
+
+/* Who was denied has the reserve until there is room without it. */
+static void end_need(void) {
+    this_thread.denied = 0;
+    this_thread.denied = !heap_has_room(&root_heap, 0);
+}
+
+bool footprint_cover(void) {
+    if (LIKELY(!is_limited()))
+        return true;
+    if (UNLIKELY(this_thread.denied))
+        end_need();
+    size_t bytes = footprint_bytes();
+    return own_limit_allows(bytes) && (!shared_limited() || shared_cover(bytes, withheld_of_shared()));
 }
 
 void footprint_grew(size_t bytes) {

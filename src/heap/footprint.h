@@ -11,8 +11,10 @@
 size_t footprint_bytes(void);
 /* The least of the limits that bound it; 0 where none does. */
 size_t footprint_limit(void);
-/* Whether the process may hold what it does, were the root's account so much. */
+/* Whether the process may hold what it does, were the root's account so much; asking changes nothing. */
 bool footprint_allows(size_t root_used);
+/* The same of what it does hold: room for it is taken of the limit that it shares. False where there is none. */
+bool footprint_cover(void);
 /* The root's account was charged so much more. */
 void footprint_grew(size_t bytes);
 /* The root's account, or something else that the process holds, has become less. */

@@ -88,7 +88,7 @@ static bool add_if_there_is_room(size_t *count, /* NOLINT(readability-non-const-
     if (!heap_has_room(&root_heap, bytes))
         return false;
     __atomic_fetch_add(count, units, __ATOMIC_RELAXED);
-    if (heap_has_room(&root_heap, 0))
+    if (footprint_cover())
         return true;
     __atomic_fetch_sub(count, units, __ATOMIC_RELAXED);
     return false;

@@ -28,7 +28,7 @@ shared_page *shared;
 static shared_slot *mine;
 
 /* Lies in memory that the kernel empties in a forked child, and so tells it that it has no slot of its own yet, whoever forked it
- * and how: libc's fork handlers are there only where there are threads. */
+ * and how: libc's fork handlers know only of fork. */
 static struct own {
     os_mutex lock;
     uint32_t has_slot;
@@ -99,6 +99,13 @@ static uint64_t take(uint64_t bytes, uint64_t limit) {
     } while (!__atomic_compare_exchange_n(&shared->used, &used, used + more, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     raise_peak(used + more);
     return more;
+}
+
+bool shared_has_room(size_t footprint, size_t withheld) {
+    if (!takes_part())
+        return true;
+    uint64_t needed = counted(footprint), taken = read_word(&mine->taken);
+    return needed <= taken || read_word(&shared->used) + (needed - taken) <= shared_limit() - withheld;
 }
 
 bool shared_cover(size_t footprint, size_t withheld) {

@@ -22,6 +22,8 @@ static inline size_t shared_limit(void) {
 bool shared_join(const char *how);
 /* Whether programs that this one starts are to run without Ration. */
 bool shared_excludes_children(void);
+/* Whether the limit has room for what of a footprint the process has not taken, with so much of it withheld. */
+bool shared_has_room(size_t footprint, size_t withheld);
 /* Makes sure that what the process has taken of the limit covers its footprint, with so much of the limit withheld. False where
  * there is no room. */
 bool shared_cover(size_t footprint, size_t withheld);
