@@ -34,7 +34,6 @@ typedef struct run_state {
     unsigned strays;     /* programs seen that did not run on Ration */
     char stray_name[32]; /* one of them */
     unsigned left;       /* processes that go on */
-    long peak_kib;       /* resident, of the largest process, as the kernel says */
 } run_state;
 
 /* The signals that are forwarded: blocked before the program is started. */

@@ -29,7 +29,6 @@ enum {
     RN_EINVAL = -1, /* an argument outside its documented range */
     RN_ENOMEM = -2, /* denied by the system or by a limit */
     RN_EBUSY = -3,  /* what would have to be given up is still in use */
-    RN_ESTALE = -4, /* the heap named was retired or destroyed */
 };
 
 /* A string that need not end in NUL. */

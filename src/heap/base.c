@@ -18,8 +18,6 @@ const char *rn_strerror(int error) {
         return "memory was denied, by the system or by a limit";
     case RN_EBUSY:
         return "what would have to be given up is still in use";
-    case RN_ESTALE:
-        return "the heap was retired or destroyed";
     default:
         return "unknown error";
     }
