@@ -5,6 +5,8 @@
  * A thread of ours waits for processes that want to know who has died. Start at offer_open(), then offer_sweep(). */
 #include "offer.h"
 
+#include "process.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -31,75 +33,7 @@ enum {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- processes ------------------------------------------------------------------------------------------------ */
-
-/* A field of /proc/PID/stat by its number (proc(5)), from where the name, which may hold anything, ends: the second. */
-static uint64_t stat_field(const char *name_end, unsigned number) {
-    const char *at = name_end;
-
-    for (unsigned i = 2; at != NULL && i < number; i++)
-        at = strchr(at + 1, ' ');
-    return at == NULL ? 0 : strtoull(at, NULL, 10);
-}
-
-/* When a process began, in ticks; 0 where it is gone, or only its parent's wait is missing. A first thread that has ended leaves
- * its process to the others, though it looks like that. */
-static uint64_t process_started(pid_t pid, uint64_t *stack) {
-    char path[64], text[1024], *name_end;
-    size_t length;
-    FILE *file;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    length = fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    text[length] = 0;
-    name_end = strrchr(text, ')');
-    if (name_end == NULL || name_end[1] == 0)
-        return 0;
-    if (stack != NULL)
-        *stack = stat_field(name_end, 28); /* 0 where we may not know */
-    if ((name_end[2] == 'Z' && stat_field(name_end, 20) <= 1) || name_end[2] == 'X')
-        return 0;
-    return stat_field(name_end, 22);
-}
-
-/* What a process holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */
-typedef struct holding {
-    uint64_t share, others;
-} holding;
-
-static uint64_t kib_in(const char *text, const char *name) {
-    const char *line = strstr(text, name);
-
-    return line == NULL ? 0 : strtoull(line + strlen(name), NULL, 10) * 1024;
-}
-
-static bool process_holding(pid_t pid, holding *held) {
-    char path[64], text[2048];
-    size_t length;
-    FILE *file;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    length = fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    text[length] = 0;
-    held->share = kib_in(text, "Pss_Anon:");
-    held->others = kib_in(text, "Anonymous:") - held->share;
-    held->share += kib_in(text, "Pss_Shmem:");
-    return length != 0;
-}
-
 /* --- slots: under the lock, but for what processes write themselves ---------------------------------------------- */
-
-static uint64_t read_word(const uint64_t *word) {
-    return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
 
 static bool in_use(const shared_slot *slot) {
     return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SHARED_USED;
@@ -107,15 +41,6 @@ static bool in_use(const shared_slot *slot) {
 
 static unsigned slots_ever(const offer *o) {
     return __atomic_load_n(&o->page->slots_ever, __ATOMIC_ACQUIRE);
-}
-
-/* Slots are claimed from the lowest on. */
-static void note_slot(const offer *o, unsigned number) {
-    uint32_t ever = slots_ever(o);
-
-    while (ever <= number && !__atomic_compare_exchange_n(&o->page->slots_ever, &ever, number + 1, true,
-                                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        ;
 }
 
 static void add_totals(offer *o, const shared_slot *slot) {
@@ -134,21 +59,8 @@ static shared_slot *slot_of(const offer *o, pid_t pid) {
     return NULL;
 }
 
-static shared_slot *claim_slot(const offer *o) {
-    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
-        uint32_t expected = SHARED_FREE;
-
-        if (__atomic_compare_exchange_n(&o->page->slots[i].state, &expected, SHARED_CLAIMED, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
-            note_slot(o, i);
-            return &o->page->slots[i];
-        }
-    }
-    return NULL;
-}
-
 static void lower_taken(const offer *o, shared_slot *slot, uint64_t to) {
-    uint64_t taken = read_word(&slot->taken);
+    uint64_t taken = shared_read(&slot->taken);
 
     while (taken > to)
         if (__atomic_compare_exchange_n(&slot->taken, &taken, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
@@ -159,7 +71,7 @@ static void lower_taken(const offer *o, shared_slot *slot, uint64_t to) {
 
 /* Whether or not there is room: nobody can deny what a process has written to. */
 static void raise_taken(const offer *o, shared_slot *slot, uint64_t to) {
-    uint64_t taken = read_word(&slot->taken);
+    uint64_t taken = shared_read(&slot->taken);
 
     if (taken >= to)
         return;
@@ -185,10 +97,10 @@ static bool has_changed(shared_slot *slot) {
 
 /* What it takes into use meanwhile counts twice, until the next time. */
 static void measure(const offer *o, shared_slot *slot) {
-    uint64_t grown = read_word(&slot->grown);
-    holding held;
+    uint64_t grown = shared_read(&slot->grown);
+    process_memory held;
 
-    if (has_changed(slot) || !process_holding(slot->pid, &held) || has_changed(slot))
+    if (has_changed(slot) || !process_measure(slot->pid, &held) || has_changed(slot))
         return;
     __atomic_store_n(&slot->base, held.share + MARGIN, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->grown_before, grown, __ATOMIC_RELAXED);
@@ -198,7 +110,8 @@ static void measure(const offer *o, shared_slot *slot) {
 }
 
 static void settle(const offer *o, shared_slot *slot) {
-    lower_taken(o, slot, read_word(&slot->base) + read_word(&slot->grown) - read_word(&slot->grown_before) + SPARE);
+    lower_taken(o, slot,
+                shared_read(&slot->base) + shared_read(&slot->grown) - shared_read(&slot->grown_before) + SPARE);
 }
 
 /* One's share is the other's once the page is given up: so first all who hold more take it, then those who hold less give. */
@@ -263,7 +176,7 @@ static shared_slot *slot_for(offer *o, pid_t pid) {
     if (slot != NULL)
         take_back(o, slot);
     else
-        slot = claim_slot(o);
+        slot = shared_claim(o->page);
     if (slot == NULL)
         return NULL;
     *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = process_started(pid, NULL)};

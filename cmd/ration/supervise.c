@@ -6,6 +6,7 @@
 #include "run.h"
 
 #include "cgroup.h"
+#include "process.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,38 +30,11 @@ static uint64_t now_ms(void) {
 
 /* --- processes that are not on Ration ------------------------------------------------------------------------------ */
 
-/* Appends the children of a process to a list of those. Gives the new length. */
-static unsigned add_children(pid_t pid, pid_t *list, unsigned length) {
-    char path[64], text[4096], *at = text;
-    FILE *file;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return length;
-    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
-    (void)fclose(file);
-    for (char *end; length < DESCENDANTS_MAX; at = end) {
-        long child = strtol(at, &end, 10);
-
-        if (end == at)
-            break;
-        list[length++] = (pid_t)child;
-    }
-    return length;
-}
-
-static void name_of(pid_t pid, char *name, int size) {
-    char path[64];
-    FILE *file;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL || fgets(name, size, file) == NULL)
-        name[0] = 0;
-    if (file != NULL)
-        (void)fclose(file);
-    name[strcspn(name, "\n")] = 0;
+static bool contains(const pid_t *list, unsigned length, pid_t pid) {
+    for (unsigned i = 0; i < length; i++)
+        if (list[i] == pid)
+            return true;
+    return false;
 }
 
 /* One that was not known at the last look either has not just begun. */
@@ -69,21 +42,16 @@ static void look_for_strays(run_state *state) {
     static pid_t suspects[DESCENDANTS_MAX], told[STRAYS_MAX];
     static unsigned suspect_count;
     pid_t found[DESCENDANTS_MAX], unknown[DESCENDANTS_MAX] = {0};
-    unsigned count = add_children(getpid(), found, 0), unknown_count = 0;
+    unsigned count = process_add_children(getpid(), found, 0, DESCENDANTS_MAX), unknown_count = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        bool seen = false;
-
-        count = add_children(found[i], found, count);
+        count = process_add_children(found[i], found, count, DESCENDANTS_MAX);
         if (offer_knows(&state->offer, found[i]))
             continue;
         unknown[unknown_count++] = found[i];
-        for (unsigned k = 0; k < suspect_count; k++)
-            seen |= suspects[k] == found[i];
-        for (unsigned k = 0; k < state->strays; k++)
-            seen &= told[k] != found[i];
-        if (seen && state->strays < STRAYS_MAX) {
-            name_of(found[i], state->stray_name, sizeof(state->stray_name));
+        if (contains(suspects, suspect_count, found[i]) && !contains(told, state->strays, found[i]) &&
+            state->strays < STRAYS_MAX) {
+            process_name(found[i], state->stray_name, sizeof(state->stray_name));
             told[state->strays++] = found[i];
         }
     }
@@ -102,24 +70,10 @@ void run_signals(sigset_t *set) {
         (void)sigdelset(set, kept[i]);
 }
 
-static pid_t parent_of(pid_t pid) {
-    char path[64], text[512], *after;
-    FILE *file;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
-    (void)fclose(file);
-    after = strrchr(text, ')'); /* the name may hold anything */
-    return after == NULL || strlen(after) < 4 ? 0 : (pid_t)strtol(after + 3, NULL, 10);
-}
-
 /* Whether the process is the program or comes from it. */
 static bool is_of_ours(pid_t pid) {
     while (pid > 1 && pid != getpid())
-        pid = parent_of(pid);
+        pid = process_parent(pid);
     return pid == getpid();
 }
 
@@ -133,18 +87,16 @@ static void forward(const run_state *state, const struct signalfd_siginfo *info)
 
 /* Reaps all that have ended. True if the program was among them. */
 static bool reap(run_state *state, int *status) {
-    struct rusage usage;
     bool ended = false;
     int this_status;
     pid_t pid;
 
     if (state->shares)
         offer_sweep(&state->offer); /* while the dead still have their numbers */
-    while ((pid = wait4(-1, &this_status, WNOHANG, &usage)) > 0)
+    while ((pid = waitpid(-1, &this_status, WNOHANG)) > 0)
         if (pid == state->program) {
             ended = true;
             *status = this_status;
-            state->peak_kib = usage.ru_maxrss;
         }
     return ended;
 }
@@ -224,6 +176,6 @@ int run_supervise(run_state *state) {
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = loop(state, signals);
     (void)close(signals);
-    state->left = add_children(getpid(), left, 0);
+    state->left = process_add_children(getpid(), left, 0, DESCENDANTS_MAX);
     return status;
 }

@@ -24,16 +24,9 @@ static void subtract(size_t *value, size_t bytes) { // NOLINT(readability-non-co
     __atomic_fetch_sub(value, bytes, __ATOMIC_RELAXED);
 }
 
-static void raise_peak(struct heap *heap, size_t used) {
-    size_t peak = read_size(&heap->peak);
-    while (used > peak &&
-           !__atomic_compare_exchange_n(&heap->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-}
-
 /* The heap has come to hold so much. */
 static void settle(struct heap *heap, size_t used) {
-    raise_peak(heap, used);
+    os_raise(&heap->peak, used);
     if (UNLIKELY(read_size(&heap->soft) != 0) && heap_soft_excess(heap) != 0)
         this_thread.over = heap;
 }

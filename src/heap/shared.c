@@ -39,10 +39,6 @@ static size_t last_footprint;
 
 static bool pid_is_foreign; /* the command knows this process by another number than itself, or not at all */
 
-static uint64_t read_word(const uint64_t *word) {
-    return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 static void write_word(uint64_t *word, uint64_t value) { // NOLINT(readability-non-const-parameter): exchanged
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
@@ -67,7 +63,7 @@ static size_t counted(size_t footprint) {
     if (!is_entangled())
         return footprint;
     size_t last = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED), more = footprint > last ? footprint - last : 0;
-    return read_word(&mine->base) + read_word(&mine->grown) + more - read_word(&mine->grown_before);
+    return shared_read(&mine->base) + shared_read(&mine->grown) + more - shared_read(&mine->grown_before);
 }
 
 /* The footprint has become this. */
@@ -82,37 +78,30 @@ static void note_footprint(size_t footprint) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-static void raise_peak(uint64_t used) {
-    uint64_t peak = read_word(&shared->peak);
-    while (used > peak &&
-           !__atomic_compare_exchange_n(&shared->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-}
-
 /* Takes so many bytes, and a chunk more if there is room. Gives what it took; 0 where there is no room. */
 static uint64_t take(uint64_t bytes, uint64_t limit) {
-    uint64_t used = read_word(&shared->used), more;
+    uint64_t used = shared_read(&shared->used), more;
     do {
         if (used + bytes > limit)
             return 0;
         more = used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
     } while (!__atomic_compare_exchange_n(&shared->used, &used, used + more, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    raise_peak(used + more);
+    os_raise(&shared->peak, used + more);
     return more;
 }
 
 bool shared_has_room(size_t footprint, size_t withheld) {
     if (!takes_part())
         return true;
-    uint64_t needed = counted(footprint), taken = read_word(&mine->taken);
-    return needed <= taken || read_word(&shared->used) + (needed - taken) <= shared_limit() - withheld;
+    uint64_t needed = counted(footprint), taken = shared_read(&mine->taken);
+    return needed <= taken || shared_read(&shared->used) + (needed - taken) <= shared_limit() - withheld;
 }
 
 bool shared_cover(size_t footprint, size_t withheld) {
     if (!takes_part())
         return true;
     size_t needed = counted(footprint);
-    for (uint64_t taken; (taken = read_word(&mine->taken)) < needed;) {
+    for (uint64_t taken; (taken = shared_read(&mine->taken)) < needed;) {
         uint64_t got = take(needed - taken, shared_limit() - withheld);
         if (got == 0)
             return false;
@@ -125,7 +114,7 @@ bool shared_cover(size_t footprint, size_t withheld) {
 void shared_settle(size_t footprint) {
     if (!takes_part())
         return;
-    uint64_t needed = counted(footprint), taken = read_word(&mine->taken);
+    uint64_t needed = counted(footprint), taken = shared_read(&mine->taken);
     while (taken > needed + SLACK)
         if (__atomic_compare_exchange_n(&mine->taken, &taken, needed + CHUNK, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
@@ -140,7 +129,7 @@ void shared_settle(size_t footprint) {
 size_t shared_sweep(void) {
     if (!shared_limited())
         return 0;
-    uint64_t before = read_word(&shared->used);
+    uint64_t before = shared_read(&shared->used);
     uint32_t ticket = __atomic_add_fetch(&shared->sweeps_wanted, 1, __ATOMIC_RELEASE);
     os_wake_shared(&shared->sweeps_wanted);
     uint64_t end = os_clock_us() + SWEEP_WAIT_MS * (uint64_t)1000;
@@ -150,7 +139,7 @@ size_t shared_sweep(void) {
             break;
         os_wait_shared(&shared->sweeps_done, done, (unsigned)(end - now));
     }
-    uint64_t after = read_word(&shared->used);
+    uint64_t after = shared_read(&shared->used);
     return before > after ? before - after : 0;
 }
 
@@ -162,7 +151,7 @@ void shared_tell(void) {
     page_heap_figures pages = page_heap_read();
     size_t used = __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED), footprint = footprint_bytes();
     write_word(&mine->footprint, footprint);
-    if (footprint > read_word(&mine->peak))
+    if (footprint > shared_read(&mine->peak))
         write_word(&mine->peak, footprint);
     write_word(&mine->live, live_bytes_now());
     write_word(&mine->used, used);
@@ -198,25 +187,6 @@ bool shared_excludes_children(void) {
     return shared != NULL && shared->children == SHARED_CHILDREN_NONE;
 }
 
-static void note_slot(uint32_t number) {
-    uint32_t ever = __atomic_load_n(&shared->slots_ever, __ATOMIC_RELAXED);
-    while (ever <= number && !__atomic_compare_exchange_n(&shared->slots_ever, &ever, number + 1, true,
-                                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        ;
-}
-
-static shared_slot *claim_slot(void) {
-    for (uint32_t i = 0; i < SHARED_SLOTS; i++) {
-        uint32_t expected = SHARED_FREE;
-        if (__atomic_compare_exchange_n(&shared->slots[i].state, &expected, SHARED_CLAIMED, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
-            note_slot(i);
-            return &shared->slots[i];
-        }
-    }
-    return NULL;
-}
-
 /* A namespace's first process, and what it forks, are no longer known by their numbers. */
 static int known_pid(void) {
     int pid = os_process_id();
@@ -233,7 +203,7 @@ static void begin_slot(shared_slot *slot) {
 
 /* One that finds no slot has a limit of its own: what is left now. */
 static void begin_without_slot(void) {
-    uint64_t limit = shared_limit(), used = read_word(&shared->used);
+    uint64_t limit = shared_limit(), used = shared_read(&shared->used);
     shared = NULL;
     if (limit != 0)
         root_heap.limit = footprint_bytes() + (used < limit ? limit - used : 0);
@@ -244,7 +214,7 @@ static void begin_sharing(void) {
         shared = NULL;
         return;
     }
-    mine = claim_slot();
+    mine = shared_claim(shared);
     if (mine != NULL)
         begin_slot(mine);
     else
@@ -262,7 +232,7 @@ static void begin_as_child(void) {
 /* Free memory that parent and child both take into use again is there twice, and no charge tells of it. So where the limit may be
  * met, none is left to be inherited. */
 static void give_free_memory(void) {
-    if (read_word(&shared->used) <= shared_limit() / 8)
+    if (shared_read(&shared->used) <= shared_limit() / 8)
         return;
     thread_drain_own();
     heap_lock_tree();
@@ -279,7 +249,7 @@ void shared_before_fork(void) {
     if (is_entangled())
         return;
     write_word(&mine->base, __atomic_load_n(&last_footprint, __ATOMIC_RELAXED));
-    write_word(&mine->grown_before, read_word(&mine->grown));
+    write_word(&mine->grown_before, shared_read(&mine->grown));
     __atomic_store_n(&mine->entangled, 1, __ATOMIC_RELEASE);
 }
 

@@ -54,6 +54,25 @@ typedef struct shared_page {
     shared_slot slots[SHARED_SLOTS];
 } shared_page;
 
+static inline uint64_t shared_read(const uint64_t *value) {
+    return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
+/* The lowest free slot, claimed: it is SHARED_USED once the claimer has filled it in. NULL where none is free. */
+static inline shared_slot *shared_claim(shared_page *page) {
+    for (uint32_t i = 0; i < SHARED_SLOTS; i++) {
+        uint32_t state = SHARED_FREE, ever = __atomic_load_n(&page->slots_ever, __ATOMIC_RELAXED);
+        if (!__atomic_compare_exchange_n(&page->slots[i].state, &state, SHARED_CLAIMED, 0, __ATOMIC_ACQUIRE,
+                                         __ATOMIC_RELAXED))
+            continue;
+        while (ever <= i &&
+               !__atomic_compare_exchange_n(&page->slots_ever, &ever, i + 1, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            ;
+        return &page->slots[i];
+    }
+    return 0;
+}
+
 /* What the command sends to one that joins, with the descriptor of the page. */
 typedef struct shared_welcome {
     uint32_t slot;

@@ -17,6 +17,13 @@
 /* For what threads write often: on a cache line of its own, away from what the fast paths read. */
 #define OWN_LINE __attribute__((aligned(64)))
 
+/* Makes an atomic at least so large. */
+static inline void os_raise(size_t *value, size_t least) {
+    size_t now = __atomic_load_n(value, __ATOMIC_RELAXED);
+    while (now < least && !__atomic_compare_exchange_n(value, &now, least, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 /* What the library found out once, at os_start, and acts on ever after. */
 typedef struct os_facts {
     size_t page_size;

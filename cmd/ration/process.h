@@ -1,0 +1,31 @@
+/* process.h: what /proc tells of a process (proc(5)): when it began, what it holds, whose child it is, which children it has. */
+#ifndef RATION_CMD_PROCESS_H
+#define RATION_CMD_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* When it began, in ticks; 0 where it is gone, or only its parent's wait is missing. *stack, unless NULL, is where its stack begins:
+ * elsewhere once it has become another program; 0 where that may not be known. */
+uint64_t process_started(pid_t pid, uint64_t *stack);
+
+/* What it holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */
+typedef struct process_memory {
+    uint64_t share, others;
+} process_memory;
+
+/* False where that can't be read. */
+bool process_measure(pid_t pid, process_memory *held);
+
+/* 0 where it is gone. */
+pid_t process_parent(pid_t pid);
+
+/* Appends the children to a list of so many already, which has room for most. Gives the new length. */
+unsigned process_add_children(pid_t pid, pid_t *list, unsigned length, unsigned most);
+
+/* The name that the kernel has for it; "" where it is gone. */
+void process_name(pid_t pid, char *name, size_t size);
+
+#endif
