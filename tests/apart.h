@@ -27,10 +27,11 @@ static inline bool ends_well(void (*function)(void), unsigned seconds) {
     return ended_well(child);
 }
 
-/* What a process that runs the function writes to its descriptor 2, up to the next call; it is checked to end well. */
-static inline const char *said_by(void (*function)(const void *), const void *argument) {
-    static char text[4096];
-    int ends[2];
+/* The wait status of a process that runs the function, returning from which ends it with 0, or 1 if a check failed; what it
+ * writes to its descriptor 2 is in text up to the next call. */
+static inline int ending(void (*function)(const void *), const void *argument, const char **text) {
+    static char said[4096];
+    int ends[2], status = -1;
     REQUIRE(pipe(ends) == 0);
     fflush(stdout);
     pid_t child = fork();
@@ -40,16 +41,26 @@ static inline const char *said_by(void (*function)(const void *), const void *ar
         close(ends[0]);
         close(ends[1]);
         function(argument);
-        _exit(0);
+        fflush(stdout);
+        _exit(__atomic_load_n(&check.failures, __ATOMIC_RELAXED) != 0);
     }
     close(ends[1]);
     size_t length = 0;
     ssize_t got;
-    while ((got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
+    while ((got = read(ends[0], said + length, sizeof said - 1 - length)) > 0)
         length += (size_t)got;
-    text[length] = '\0';
+    said[length] = '\0';
     close(ends[0]);
-    CHECK(ended_well(child));
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    *text = said;
+    return status;
+}
+
+/* What such a process writes; it is checked to end well. */
+static inline const char *said_by(void (*function)(const void *), const void *argument) {
+    const char *text;
+    CHECK_EQ(0, ending(function, argument, &text));
     return text;
 }
 

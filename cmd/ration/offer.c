@@ -47,7 +47,10 @@ static void add_totals(offer *o, const shared_slot *slot) {
     if (slot->pid == o->program)
         o->last = *slot;
     o->totals.denied += slot->denied;
-    o->totals.denied_processes += slot->denied != 0;
+    if (slot->denied != 0) {
+        o->totals.denied_processes++;
+        o->totals.denied_process = slot->pid;
+    }
     o->totals.pressure_us += slot->pressure_us;
     o->totals.processes++;
 }

@@ -15,6 +15,7 @@
 typedef struct offer_totals {
     uint64_t denied, pressure_us;
     unsigned processes, denied_processes;
+    pid_t denied_process; /* one of them */
 } offer_totals;
 
 typedef struct offer {

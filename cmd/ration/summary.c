@@ -5,11 +5,11 @@
 
 #include "sizes.h"
 
-#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { PARAGRAPH = 2048, COLUMNS = 80 };
 
@@ -31,12 +31,20 @@ static const char *plural(uint64_t count) {
     return count == 1 ? "" : "s";
 }
 
-static void append_peak(const run_state *state, char *paragraph) {
-    char peak[SIZE_TEXT], limit[SIZE_TEXT];
+static uint64_t peak_of(const run_state *state) {
     uint64_t held = state->offer.page->peak, own = state->offer.last.peak;
 
-    append(paragraph, "%s held %s at most", state->offer.totals.processes > 1 ? "the processes" : state->name,
-           size_text(held > own ? held : own, peak));
+    return held > own ? held : own;
+}
+
+/* Processes tell at each MiB, and at their end, unless that is by _exit or a signal. */
+static void append_peak(const run_state *state, char *paragraph) {
+    char peak[SIZE_TEXT], limit[SIZE_TEXT];
+    uint64_t held = peak_of(state);
+
+    append(paragraph, "%s held %s", state->offer.totals.processes > 1 ? "the processes" : state->name,
+           held == 0 ? "less than 1 MiB" : size_text(held, peak));
+    append(paragraph, "%s", held == 0 ? "" : " at most");
     if (state->offer.page->limit != 0)
         append(paragraph, " of %s", size_text(state->offer.page->limit, limit));
     if (state->options->limit != 0 && state->options->children == SHARED_CHILDREN_EACH)
@@ -72,7 +80,7 @@ static void append_place(const run_state *state, char *paragraph) {
 static void append_events(const run_state *state, char *paragraph) {
     uint64_t ms = state->offer.totals.pressure_us / 1000;
 
-    if (ms != 0)
+    if (ms >= 10)
         append(paragraph, " %llu.%02llu s went into pressure.", (unsigned long long)ms / 1000,
                (unsigned long long)ms % 1000 / 10);
     if (state->strays != 0)
@@ -82,25 +90,18 @@ static void append_events(const run_state *state, char *paragraph) {
         append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
 }
 
-/* An autopsy that this run has left. */
+/* The autopsy that a process which was denied something has left, if it is under the usual name. */
 static bool find_autopsy(const run_state *state, char *path, size_t size) {
-    char pattern[PATH_MAX];
-    glob_t found;
-    bool any;
-
     if (state->options->autopsy == NULL)
         return false;
-    (void)snprintf(pattern, sizeof(pattern), "%s/ration-%d*.autopsy", state->options->autopsy, (int)state->program);
-    any = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-    if (any)
-        (void)snprintf(path, size, "%s", found.gl_pathv[0]);
-    globfree(&found);
-    return any;
+    (void)snprintf(path, size, "%s/ration-%d.autopsy", state->options->autopsy,
+                   (int)state->offer.totals.denied_process);
+    return access(path, F_OK) == 0;
 }
 
 static void append_next(const run_state *state, char *paragraph) {
-    uint64_t peak = state->offer.page->peak > state->offer.last.peak ? state->offer.page->peak : state->offer.last.peak;
-    uint64_t limit = state->options->limit, mib = (limit != 0 ? 2 * limit : peak + peak / 4) / (1 << 20) + 2;
+    uint64_t peak = peak_of(state), limit = state->options->limit;
+    uint64_t mib = (limit != 0 ? 2 * limit : peak + peak / 4) / (1 << 20) + 2;
     char path[PATH_MAX];
 
     if (state->offer.totals.denied != 0 && find_autopsy(state, path, sizeof(path)))

@@ -37,6 +37,9 @@ static struct own {
 /* The footprint when it was last charged: what a forked child begins with. */
 static size_t last_footprint;
 
+/* What its parent had told already when it was forked. */
+static struct { uint64_t denied, pressure_us; } inherited;
+
 static bool pid_is_foreign; /* the command knows this process by another number than itself, or not at all */
 
 static void write_word(uint64_t *word, uint64_t value) { // NOLINT(readability-non-const-parameter): exchanged
@@ -159,8 +162,8 @@ void shared_tell(void) {
     write_word(&mine->mapped, mapped_bytes());
     write_word(&mine->rest, rest_bytes());
     write_word(&mine->returned, pages.purged + store_purged_bytes());
-    write_word(&mine->denied, __atomic_load_n(&root_heap.denied, __ATOMIC_RELAXED));
-    write_word(&mine->pressure_us, pressure_time());
+    write_word(&mine->denied, __atomic_load_n(&root_heap.denied, __ATOMIC_RELAXED) - inherited.denied);
+    write_word(&mine->pressure_us, pressure_time() - inherited.pressure_us);
 }
 
 /* --- joining -------------------------------------------------------------------------------------------------- */
@@ -198,6 +201,8 @@ static void begin_slot(shared_slot *slot) {
     size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
     *slot = (shared_slot){
         .state = SHARED_CLAIMED, .entangled = 1, .base = SHARED_CHILD, .pid = known_pid(), .footprint = footprint};
+    inherited.denied = __atomic_load_n(&root_heap.denied, __ATOMIC_RELAXED);
+    inherited.pressure_us = pressure_time();
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
 }
 

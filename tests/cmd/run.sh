@@ -2,47 +2,16 @@
 # run.sh: what the command says and does, every message compared whole.
 #
 # Usage: run.sh SOURCE BUILD COMPILER. Start at the claims at the end: a program is called by expect(), with the status,
-# the output and the complaint that it must give. The programs that `ration run` must refuse are made here, in a
-# directory of the build tree (a temporary one may be mounted nosuid).
+# the output and the complaint that it must give. The programs that `ration run` must refuse are made here.
 # shellcheck disable=SC2016 # what stands in single quotes is for another shell, or for C
 # shellcheck disable=SC3045 # ulimit -c and -v are in every shell that Debian has as sh
 set -u
-export LC_ALL=C
-unset LD_PRELOAD RATION_PRELOAD_PATH RATION_HARDEN
-
+. "${0%/*}/begin"
 source=$(cd "$1" && pwd)
-build=$(cd "$2" && pwd -P)
 compiler=$3
-ration=$build/bin/ration
+begin run "$2"
 library=$build/lib/libration-preload.so
-work=$build/tests/cmd-run
-passed=0
-failed=0
-
-rm -rf "$work"
-mkdir -p "$work" && cd "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
 ulimit -c 0
-
-verdict() {
-    if [ "$1" = yes ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        shift
-        echo "FAIL $*"
-    fi
-}
-
-# same CLAIM EXPECTED GOT
-same() {
-    if [ "$2" = "$3" ]; then
-        verdict yes
-    else
-        verdict no "$1"
-        printf '  expected: %s\n  got:      %s\n' "$2" "$3"
-    fi
-}
 
 # expect CLAIM STATUS OUTPUT COMPLAINT COMMAND…: all three of the command's answers, compared whole.
 expect() {

@@ -6,29 +6,8 @@
 # shellcheck disable=SC2016 # what stands in single quotes is for another shell
 # shellcheck disable=SC3045 # ulimit -c is in every shell that Debian has as sh
 set -u
-export LC_ALL=C
-unset LD_PRELOAD RATION_PRELOAD_PATH RATION_HARDEN
-
-build=$(cd "$2" && pwd -P)
-ration=$build/bin/ration
-work=$build/tests/cmd-supervise
-passed=0
-failed=0
-
-rm -rf "$work"
-mkdir -p "$work" && cd "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
-
-# same CLAIM EXPECTED GOT
-same() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAIL $1"
-        printf '  expected: %s\n  got:      %s\n' "$2" "$3"
-    fi
-}
+. "${0%/*}/begin"
+begin supervise "$2"
 
 # wait_for FILE: until it is there and has something in it; a minute at most.
 wait_for() {
@@ -91,6 +70,30 @@ END
 "$3" -o denied denied.c || exit 1
 same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
 same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
+
+cat >forked.c <<'END'
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+    void *volatile block = malloc((size_t)100 << 20);
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0)
+            exit(0);
+    while (wait(NULL) > 0)
+        ;
+    return block == NULL ? 7 : 0;
+}
+END
+"$3" -o forked forked.c || exit 1
+mkdir autopsies
+same "what a parent was denied is not its children's denial" 7 \
+    "$(status_of "$ration" run --limit 32M --autopsy autopsies sh -c './forked; exit $?')"
+same "and counts once" 1 "$(tr -s '\n ' ' ' <complaint | grep -c '1 request of 1 process was')"
+same "a child's autopsy is named" "$(ls autopsies)" "$(tr -d '\n ' <complaint | grep -o 'ration-[0-9]*\.autopsy')"
+status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
+same "a program that could not tell what it held held little" 1 \
+    "$(tr -s '\n ' ' ' <complaint | grep -c 'sh held less than 1 MiB; nothing')"
 
 # --- signals to the command alone
 

@@ -10,35 +10,32 @@
 
 enum { MIB = 1 << 20, SECONDS = 120 };
 
-/* The wait status of a process that runs the function under a limit, and what it said. */
-static int status_with(const char *on_limit, const char *limit, void (*function)(void), char *said, size_t size) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    fflush(stdout);
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        alarm(SECONDS);
-        dup2(ends[1], STDERR_FILENO);
-        setenv("RATION_ON_LIMIT", on_limit, 1);
-        setenv("RATION_LIMIT", limit, 1);
-        function();
-        fflush(stdout);
-        _exit(__atomic_load_n(&check.failures, __ATOMIC_RELAXED) != 0);
-    }
-    close(ends[1]);
-    ssize_t got = read(ends[0], said, size - 2);
-    said[got > 0 ? got : 0] = '\0';
-    said[strcspn(said, "\n") + (got > 0)] = '\0'; /* an emulator has something to say of an abort, too */
-    close(ends[0]);
-    int status = -1;
-    waitpid(child, &status, 0);
-    return status;
+typedef struct setting {
+    const char *on_limit, *limit;
+    void (*function)(void);
+} setting;
+
+static void run_limited(const void *wanted) {
+    const setting *as = wanted;
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    alarm(SECONDS);
+    setenv("RATION_ON_LIMIT", as->on_limit, 1);
+    setenv("RATION_LIMIT", as->limit, 1);
+    as->function();
 }
 
+/* The wait status of a process that runs the function under a limit; said is its first line: an emulator has something to say of
+ * an abort, too. */
 static char said[1024];
+
+static int status_with(const char *on_limit, const char *limit, void (*function)(void)) {
+    const setting as = {on_limit, limit, function};
+    const char *text;
+    int status = ending(run_limited, &as, &text);
+    snprintf(said, sizeof said, "%.*s", (int)(strcspn(text, "\n") + (text[0] != '\0')), text);
+    return status;
+}
 
 static void ask_for_blocks_of(size_t size) {
     void *volatile block;
@@ -57,21 +54,21 @@ static void ask_for_small_ones(void) {
 /* --- ending ------------------------------------------------------------------------------------------------------- */
 
 static void a_denial_may_end_the_process_with_a_code(void) {
-    CHECK_EQ(7 << 8, status_with("exit:7", "16M", ask_for_large_ones, said, sizeof said));
+    CHECK_EQ(7 << 8, status_with("exit:7", "16M", ask_for_large_ones));
     CHECK(
         check_matches("ration: 1048576 bytes asked for at the limit of 16777216, of which %d are held: exit\n", said));
-    CHECK_EQ(0, status_with("exit:0", "16M", ask_for_large_ones, said, sizeof said));
+    CHECK_EQ(0, status_with("exit:0", "16M", ask_for_large_ones));
 }
 
 /* A small block needs a page: the limit is met before it is reached. */
 static void a_small_request_ends_the_process_too(void) {
     static const char *const limits[] = {"16M", "16777215B", "16777217B", "16775000B", "16779000B"};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        CHECK_EQ(7 << 8, status_with("exit:7", limits[i], ask_for_small_ones, said, sizeof said));
+        CHECK_EQ(7 << 8, status_with("exit:7", limits[i], ask_for_small_ones));
 }
 
 static void a_denial_may_abort_the_process(void) {
-    CHECK_EQ(SIGABRT, status_with("abort", "16M", ask_for_large_ones, said, sizeof said) & 0x7f);
+    CHECK_EQ(SIGABRT, status_with("abort", "16M", ask_for_large_ones) & 0x7f);
     CHECK(
         check_matches("ration: 1048576 bytes asked for at the limit of 16777216, of which %d are held: abort\n", said));
 }
@@ -84,7 +81,7 @@ static void fill_a_heap(void) {
 }
 
 static void a_heaps_own_limit_ends_nothing(void) {
-    CHECK_EQ(0, status_with("abort", "64M", fill_a_heap, said, sizeof said));
+    CHECK_EQ(0, status_with("abort", "64M", fill_a_heap));
     CHECK_TEXT("", said);
 }
 
@@ -111,7 +108,7 @@ static void wait_for_another(void) {
 }
 
 static void a_thread_that_waits_goes_on_once_another_frees(void) {
-    CHECK_EQ(0, status_with("wait:100000ms", "32M", wait_for_another, said, sizeof said));
+    CHECK_EQ(0, status_with("wait:100000ms", "32M", wait_for_another));
 }
 
 static void wait_in_vain(void) {
@@ -122,7 +119,7 @@ static void wait_in_vain(void) {
 }
 
 static void a_thread_that_waited_long_enough_is_denied(void) {
-    CHECK_EQ(0, status_with("wait:50ms", "32M", wait_in_vain, said, sizeof said));
+    CHECK_EQ(0, status_with("wait:50ms", "32M", wait_in_vain));
 }
 
 /* Were it waited for, the process would be killed by its alarm. */
@@ -137,7 +134,7 @@ static void ask_for_absurd_sizes(void) {
 }
 
 static void what_can_never_be_had_is_not_waited_for(void) {
-    CHECK_EQ(0, status_with("wait:99999999ms", "32M", ask_for_absurd_sizes, said, sizeof said));
+    CHECK_EQ(0, status_with("wait:99999999ms", "32M", ask_for_absurd_sizes));
 }
 
 /* --- the reserve --------------------------------------------------------------------------------------------------- */
@@ -181,7 +178,7 @@ static void use_the_reserve(void) {
 /* Larger pages leave more below what is withheld than is asked for here. */
 static void a_thread_that_was_denied_has_a_little_more(void) {
     if (sysconf(_SC_PAGESIZE) == 4096)
-        CHECK_EQ(0, status_with("deny", "16M", use_the_reserve, said, sizeof said));
+        CHECK_EQ(0, status_with("deny", "16M", use_the_reserve));
 }
 
 TESTS(TEST(a_denial_may_end_the_process_with_a_code), TEST(a_small_request_ends_the_process_too),
