@@ -117,6 +117,15 @@ void heap_recall_credit(struct heap *);
 /* Every heap of a subtree, children before their parents, from the first until NULL. The tree's lock is held. */
 struct heap *heap_first_in(const struct heap *top);
 struct heap *heap_next_in(const struct heap *top, const struct heap *);
+/* Into its parent's list; the tree's lock is held. */
+void heap_own(struct heap *parent, struct heap *child);
+/* Parts of a heap's end. Out of its parent's list; the tree's lock is held. What lies in it goes, with no thread in it. Its place and
+ * tables go. */
+void heap_disown(struct heap *);
+void heap_release_spans(struct heap *);
+void heap_free_tables(struct heap *);
+/* The heap, retired or not, is no longer waited for. The tree's lock is held. */
+void heap_forget_retired(struct heap *);
 /* Frees the tables of retired heaps in which nothing is left: of a few that are looked at; or of all, those that threads have
  * empty caches of included. No lock is held. */
 void heap_bury_retired(void);

@@ -34,10 +34,7 @@ static void join_tree(void) {
     sampled_heap.parent = &root_heap;
     memcpy(sampled_heap.name, root_heap.name, sizeof sampled_heap.name);
     heap_lock_tree();
-    sampled_heap.next_sibling = root_heap.first_child;
-    if (root_heap.first_child != NULL)
-        root_heap.first_child->prev_sibling = &sampled_heap;
-    root_heap.first_child = &sampled_heap;
+    heap_own(&root_heap, &sampled_heap);
     heap_unlock_tree();
 }
 

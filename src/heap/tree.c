@@ -1,6 +1,6 @@
-/* tree.c: the tree of heaps: making, reading, retiring and destroying them.
+/* tree.c: the tree of heaps: making, reading, trimming and destroying them.
  *
- * A retired heap stays where it was, nameless, until the last that lies in it is freed. Start with rn_heap_new. */
+ * Start with rn_heap_new. */
 #include "events.h"
 #include "hardened.h"
 #include "mapped.h"
@@ -9,8 +9,6 @@
 #include <string.h>
 
 static os_mutex tree_lock OWN_LINE;
-static struct heap *retired; /* one of a ring, under the tree's lock: the next to be looked at */
-static size_t retired_count;
 
 /* --- walking: children come before their parents ----------------------------------------------------------------- */
 
@@ -74,20 +72,23 @@ void heap_each_span(void (*look)(const span *)) {
 
 /* --- making --------------------------------------------------------------------------------------------------- */
 
+void heap_own(struct heap *parent, struct heap *child) {
+    child->next_sibling = parent->first_child;
+    if (child->next_sibling != NULL)
+        child->next_sibling->prev_sibling = child;
+    parent->first_child = child;
+}
+
 static bool adopt(struct heap *parent, struct heap *child) {
     os_lock(&tree_lock);
     bool placed = heap_place(child);
-    if (placed) {
-        child->next_sibling = parent->first_child;
-        if (child->next_sibling != NULL)
-            child->next_sibling->prev_sibling = child;
-        parent->first_child = child;
-    }
+    if (placed)
+        heap_own(parent, child);
     os_unlock(&tree_lock);
     return placed;
 }
 
-static void disown(struct heap *child) {
+void heap_disown(struct heap *child) {
     if (child->next_sibling != NULL)
         child->next_sibling->prev_sibling = child->prev_sibling;
     if (child->prev_sibling != NULL)
@@ -141,7 +142,7 @@ static void forget_live(const struct heap *heap) {
     __atomic_fetch_sub(&live_bytes.large, heap->large_bytes, __ATOMIC_RELAXED);
 }
 
-static void release_spans(struct heap *heap) {
+void heap_release_spans(struct heap *heap) {
     forget_live(heap);
     store_forget_committed(heap);
     for (span *s = heap->spans, *next; s != NULL; s = next) {
@@ -156,39 +157,11 @@ static void release_spans(struct heap *heap) {
     page_heap_purge_excess();
 }
 
-static void set_next_retired(struct heap *heap) {
-    __atomic_store_n(&retired, heap, __ATOMIC_RELAXED);
-}
-
-/* The ring's last: it is looked at after all others. */
-static void note_retired(struct heap *heap) {
-    retired_count++;
-    heap->next_retired = heap->prev_retired = heap;
-    if (retired != NULL) {
-        heap->next_retired = retired;
-        heap->prev_retired = retired->prev_retired;
-        heap->prev_retired->next_retired = retired->prev_retired = heap;
-    } else {
-        set_next_retired(heap);
-    }
-}
-
-static void forget_retired(struct heap *heap) {
-    if (heap->next_retired == NULL)
-        return;
-    retired_count--;
-    if (retired == heap)
-        set_next_retired(heap->next_retired == heap ? NULL : heap->next_retired);
-    heap->next_retired->prev_retired = heap->prev_retired;
-    heap->prev_retired->next_retired = heap->next_retired;
-    heap->next_retired = heap->prev_retired = NULL;
-}
-
 /* From here on nobody else takes a heap out of the subtree. */
 static void claim_subtree(struct heap *top) {
     os_lock(&tree_lock);
     for (struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
-        forget_retired(heap);
+        heap_forget_retired(heap);
     os_unlock(&tree_lock);
 }
 
@@ -197,12 +170,12 @@ static void claim_subtree(struct heap *top) {
 static struct heap *take_out_deepest(struct heap *below) {
     os_lock(&tree_lock);
     struct heap *heap = deepest(below);
-    disown(heap);
+    heap_disown(heap);
     os_unlock(&tree_lock);
     return heap;
 }
 
-static void free_tables(struct heap *heap) {
+void heap_free_tables(struct heap *heap) {
     os_lock(&tree_lock);
     heap_unplace(heap);
     os_unlock(&tree_lock);
@@ -212,9 +185,9 @@ static void free_tables(struct heap *heap) {
 static void destroy(struct heap *heap) {
     callbacks_forget(heap);
     threads_drop_heap(heap);
-    release_spans(heap);
+    heap_release_spans(heap);
     heap_return_credit(heap);
-    free_tables(heap);
+    heap_free_tables(heap);
 }
 
 void rn_heap_destroy(rn_heap *handle) {
@@ -229,93 +202,6 @@ void rn_heap_destroy(rn_heap *handle) {
         below = gone->parent;
         destroy(gone);
     }
-}
-
-/* --- retiring ------------------------------------------------------------------------------------------------- */
-
-/* Who frees the last block of a retired heap uncharges it last, under a store's lock or under none (store_give, large_give):
- * once nothing is charged and each lock has been had, nobody is in it. A span may lie in it, none of whose pages was to be had. */
-static bool is_left(struct heap *heap) {
-    if (heap->first_child != NULL || __atomic_load_n(&heap->used, __ATOMIC_ACQUIRE) != 0)
-        return false;
-    store_lock_all(heap);
-    store_unlock_all(heap);
-    return true;
-}
-
-/* Whether the heap can go: nothing is left in it, and, but where they are to be dropped, no caches of it. */
-static bool is_over(struct heap *heap, bool cached_too) {
-    return (cached_too || __atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) == 0) && is_left(heap);
-}
-
-/* The next retired heap that can go; NULL where none was found in so many looks. The tree's lock is held. */
-static struct heap *find_over(bool cached_too, size_t *looks) {
-    for (; retired != NULL && *looks > 0; --*looks) {
-        struct heap *heap = retired;
-        if (is_over(heap, cached_too))
-            return heap;
-        set_next_retired(heap->next_retired);
-    }
-    return NULL;
-}
-
-/* Takes it out of the tree. Its credit goes back while its parent is there for certain; which may have waited for this one only,
- * and so comes next. */
-static struct heap *next_to_bury(bool cached_too, size_t *looks) {
-    os_lock(&tree_lock);
-    struct heap *heap = find_over(cached_too, looks);
-    if (heap != NULL) {
-        forget_retired(heap);
-        heap_return_credit(heap);
-        disown(heap);
-        if (heap->parent->next_retired != NULL)
-            set_next_retired(heap->parent);
-    }
-    os_unlock(&tree_lock);
-    return heap;
-}
-
-static void bury(bool cached_too, size_t looks) {
-    for (struct heap *heap; (heap = next_to_bury(cached_too, &looks)) != NULL; free_tables(heap)) {
-        if (__atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) != 0)
-            threads_drop_heap(heap);
-        if (heap->spans != NULL)
-            release_spans(heap);
-    }
-}
-
-/* How many that can't go yet are looked at for each heap that is made or retired. */
-enum { LOOKS = 8 };
-
-void heap_bury_retired(void) {
-    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) != NULL)
-        bury(false, LOOKS);
-}
-
-void heap_bury_all_retired(void) {
-    if (__atomic_load_n(&retired, __ATOMIC_RELAXED) == NULL)
-        return;
-    os_lock(&tree_lock);
-    size_t count = retired_count;
-    os_unlock(&tree_lock);
-    bury(true, count);
-}
-
-void rn_heap_retire(rn_heap *handle) {
-    if (handle == NULL)
-        return;
-    struct heap *heap = heap_of(handle);
-    if (heap == &root_heap)
-        misuse(handle, "rn_heap_retire of the root");
-    callbacks_forget(heap);
-    thread_drop_own(heap);
-    __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
-    os_lock(&tree_lock);
-    heap_disavow(heap);
-    note_retired(heap);
-    os_unlock(&tree_lock);
-    heap_bury_retired();
 }
 
 /* --- limits --------------------------------------------------------------------------------------------------- */
