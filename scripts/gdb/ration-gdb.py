@@ -69,7 +69,7 @@ def span_bytes(span):
 def free_span_of(address):
     """Only the ends of a free span name it in the page map, so it is looked for among all that are free."""
     page_heap = variable("src/span/page_heap.c", "heap")
-    for bins in page_heap["clean"], page_heap["dirty"]:
+    for bins in page_heap["free"]["clean"], page_heap["free"]["dirty"]:
         first, last = bins["first"].type.range()
         for number in range(first, last + 1):
             for span in linked(bins["first"][number]):

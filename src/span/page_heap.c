@@ -1,8 +1,8 @@
 /* page_heap.c: finds, splits, merges, purges and returns spans.
  *
- * Free spans hang in bins by size, those with dirty pages apart from the clean, so that memory that is already
- * resident is used first. Neighbours merge through the page map: a free span's first and last entries name it. Which
+ * Free spans hang in bins (bins.c). Neighbours merge through the page map: a free span's first and last entries name it. Which
  * pages of a free granule are dirty stands in its entry's tag. Start with page_heap_take and page_heap_give. */
+#include "bins.h"
 #include "page_map.h"
 
 #include <string.h>
@@ -21,10 +21,6 @@ static size_t unit_size(void) {
 }
 
 enum {
-    EXACT_BINS = 64,
-    BINS = EXACT_BINS + 32, /* from 64 granules on, one for each doubling */
-    BIN_WORDS = (BINS + 63) / 64,
-
     ALL_PAGES = (1 << PAGES_IN_GRANULE) - 1,
 
     DESCRIPTORS = 6,            /* the most that one operation takes */
@@ -40,16 +36,10 @@ enum {
 /* What the page map covers, in a count of granules that 32 bits hold. */
 static const size_t SIZE_LIMIT = (size_t)1 << 45;
 
-typedef struct bins {
-    span *first[BINS];
-    uint64_t filled[BIN_WORDS];
-} bins;
-
 static struct {
     os_mutex lock;
-    bins clean, dirty;     /* free spans: without and with dirty pages */
-    span *oldest, *newest; /* those with dirty pages, by when they were freed */
-    uintptr_t open;        /* the current region: accessible below open, reserved below region_end */
+    free_spans free;
+    uintptr_t open; /* the current region: accessible below open, reserved below region_end */
     uintptr_t region_end;
     size_t reserved;
     size_t opened; /* an atomic */
@@ -90,86 +80,6 @@ size_t span_overhead_bytes(void) {
     size_t dirty = __atomic_load_n(&heap.dirty_bytes, __ATOMIC_RELAXED);
     size_t tails = __atomic_load_n(&heap.tail_bytes, __ATOMIC_RELAXED);
     return dirty + tails + span_table_bytes();
-}
-
-/* --- bins ----------------------------------------------------------------------------------------------------- */
-
-static unsigned bin_of(size_t granules) {
-    if (granules < EXACT_BINS)
-        return (unsigned)granules;
-    return EXACT_BINS + (unsigned)(63 - __builtin_clzl(granules)) - 6;
-}
-
-static bins *bins_of(const span *free) {
-    return free->dirty_pages != 0 ? &heap.dirty : &heap.clean;
-}
-
-static void list_insert(span *free) {
-    bins *set = bins_of(free);
-    unsigned bin = bin_of(free->granules);
-    free->prev = NULL;
-    free->next = set->first[bin];
-    if (free->next != NULL)
-        free->next->prev = free;
-    set->first[bin] = free;
-    set->filled[bin / 64] |= 1ull << bin % 64;
-    if (free->dirty_pages == 0)
-        return;
-    free->newer = NULL;
-    free->older = heap.newest;
-    if (heap.newest != NULL)
-        heap.newest->newer = free;
-    else
-        heap.oldest = free;
-    heap.newest = free;
-}
-
-static void list_remove(span *free) {
-    bins *set = bins_of(free);
-    unsigned bin = bin_of(free->granules);
-    if (free->next != NULL)
-        free->next->prev = free->prev;
-    if (free->prev != NULL)
-        free->prev->next = free->next;
-    else if ((set->first[bin] = free->next) == NULL)
-        set->filled[bin / 64] &= ~(1ull << bin % 64);
-    if (free->dirty_pages == 0)
-        return;
-    if (free->newer != NULL)
-        free->newer->older = free->older;
-    else
-        heap.newest = free->older;
-    if (free->older != NULL)
-        free->older->newer = free->newer;
-    else
-        heap.oldest = free->newer;
-}
-
-static unsigned next_filled(const bins *set, unsigned bin) {
-    for (unsigned word = bin / 64; word < BIN_WORDS; word++) {
-        uint64_t filled = set->filled[word];
-        if (word == bin / 64)
-            filled &= ~0ull << bin % 64;
-        if (filled != 0)
-            return word * 64 + (unsigned)__builtin_ctzl(filled);
-    }
-    return BINS;
-}
-
-/* The smallest free span of at least so many granules, the lowest among equals in the bins that mix sizes. */
-static span *best_fit(const bins *set, size_t granules) {
-    for (unsigned bin = next_filled(set, bin_of(granules)); bin < BINS; bin = next_filled(set, bin + 1)) {
-        if (bin < EXACT_BINS)
-            return set->first[bin];
-        span *best = NULL;
-        for (span *free = set->first[bin]; free != NULL; free = free->next)
-            if (free->granules >= granules && (best == NULL || free->granules < best->granules ||
-                                               (free->granules == best->granules && free->start < best->start)))
-                best = free;
-        if (best != NULL)
-            return best;
-    }
-    return NULL;
 }
 
 /* --- entries of free granules --------------------------------------------------------------------------------- */
@@ -246,7 +156,7 @@ static void insert_free(span *free, uintptr_t start, size_t granules, size_t dir
     free->granules = (uint32_t)granules;
     free->dirty_pages = (uint32_t)dirty_pages;
     name_ends(free);
-    list_insert(free);
+    free_spans_add(&heap.free, free);
 }
 
 static uintptr_t end_of(const span *s) {
@@ -257,7 +167,7 @@ static uintptr_t end_of(const span *s) {
 static span *merge_free(span *fresh) {
     span *before = free_neighbour(fresh->start - GRANULE);
     if (before != NULL) {
-        list_remove(before);
+        free_spans_remove(&heap.free, before);
         fresh->start = before->start;
         fresh->granules += before->granules;
         fresh->dirty_pages += before->dirty_pages;
@@ -265,7 +175,7 @@ static span *merge_free(span *fresh) {
     }
     span *after = free_neighbour(end_of(fresh));
     if (after != NULL) {
-        list_remove(after);
+        free_spans_remove(&heap.free, after);
         fresh->granules += after->granules;
         fresh->dirty_pages += after->dirty_pages;
         span_descriptor_give(after);
@@ -366,7 +276,7 @@ static bool grow(size_t size) {
 
 /* Cuts the end off a free span for good: it becomes nobody's. Needs no descriptor, because it serves to make them. */
 static void *cut_off(span *free, size_t granules) {
-    list_remove(free);
+    free_spans_remove(&heap.free, free);
     free->granules -= (uint32_t)granules;
     uintptr_t start = end_of(free);
     size_t dirty = free->dirty_pages == 0 ? 0 : count_pages(start, granules).dirty;
@@ -385,9 +295,9 @@ void *span_table_map(size_t size) {
     if (fresh != NULL)
         return fresh;
     size_t granules = granules_for(size);
-    span *free = best_fit(&heap.clean, granules + 1);
+    span *free = bins_best_fit(&heap.free.clean, granules + 1);
     if (free == NULL)
-        free = best_fit(&heap.dirty, granules + 1);
+        free = bins_best_fit(&heap.free.dirty, granules + 1);
     return free == NULL ? NULL : cut_off(free, granules);
 }
 
@@ -424,9 +334,9 @@ static void purge_span(span *free, size_t pages) {
         if ((address += GRANULE) == end_of(free))
             break;
     }
-    list_remove(free);
+    free_spans_remove(&heap.free, free);
     free->dirty_pages -= (uint32_t)purged;
-    list_insert(free);
+    free_spans_add(&heap.free, free);
     count_dirty(-purged);
     heap.purged_bytes += purged * PAGE;
     regret_purged();
@@ -435,7 +345,7 @@ static void purge_span(span *free, size_t pages) {
 /* Those free longest first. */
 static size_t purge_down_to(size_t keep) {
     size_t before = heap.dirty_bytes;
-    for (span *free = heap.oldest, *newer; free != NULL && heap.dirty_bytes > keep; free = newer) {
+    for (span *free = heap.free.oldest, *newer; free != NULL && heap.dirty_bytes > keep; free = newer) {
         newer = free->newer;
         purge_span(free, (heap.dirty_bytes - keep + PAGE - 1) / PAGE); /* locked pages stay as they are */
     }
@@ -474,7 +384,7 @@ static bool carve_out(span *free, uintptr_t start, size_t granules) {
             span_descriptor_give(after);
         return false;
     }
-    list_remove(free);
+    free_spans_remove(&heap.free, free);
     size_t dirty = free->dirty_pages, dirty_head = 0, dirty_here = dirty_among(free, start, granules);
     if (head != 0) {
         dirty_head = dirty_among(free, free->start, head);
@@ -505,15 +415,15 @@ static span *find_in_own_region(size_t granules, size_t align) {
 /* A free span, out of the bins, of exactly so many granules at the alignment. */
 static span *find(size_t granules, size_t align) {
     size_t with_padding = granules + ((align - unit_size()) >> GRANULE_SHIFT);
-    span *fit = best_fit(&heap.dirty, with_padding);
+    span *fit = bins_best_fit(&heap.free.dirty, with_padding);
     if (fit == NULL)
-        fit = best_fit(&heap.clean, with_padding);
+        fit = bins_best_fit(&heap.free.clean, with_padding);
     if (fit == NULL && align > OWN_REGION_ALIGN)
         return find_in_own_region(granules, align);
     if (fit == NULL && grow(with_padding << GRANULE_SHIFT))
-        fit = best_fit(&heap.clean, with_padding);
+        fit = bins_best_fit(&heap.free.clean, with_padding);
     if (fit == NULL)
-        fit = best_fit(&heap.dirty, with_padding);
+        fit = bins_best_fit(&heap.free.dirty, with_padding);
     return fit != NULL && carve_out(fit, align_up(fit->start, align), granules) ? fit : NULL;
 }
 
