@@ -1,19 +1,5 @@
 /* ration_named.c: heaps of Ration's that are named in each call and never pushed: the slower way in. */
-#include <ration/ration.h>
-#include <stdlib.h>
-
-typedef rn_heap group;
-
-static void group_begin(void) {}
-
-static group *group_new(group *parent) {
-    return rn_heap_new(parent, "group", 0);
-}
-
-static void group_limit(group *heap, size_t limit) {
-    if (rn_heap_set_limit(heap, limit))
-        abort();
-}
+#include "ration_group.h"
 
 static void group_enter(group *heap) {
     (void)heap;
@@ -23,16 +9,6 @@ static void group_leave(void) {}
 
 static void *group_take(group *heap, size_t size) {
     return rn_heap_malloc(heap, size);
-}
-
-static void group_give(group *heap, void *block) {
-    (void)heap;
-    rn_free(block);
-}
-
-static void group_end(group *heap, void **blocks, size_t count) {
-    (void)blocks, (void)count;
-    rn_heap_destroy(heap);
 }
 
 #include "cases.h"

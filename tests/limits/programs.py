@@ -20,8 +20,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
 
 import limited
-from place import Failure, Place, answers, free_port
-from servers import NGINX_CONFIGURATION, POSTGRES, ready
+from place import Failure, Place
+from servers import POSTGRES, ready, serve_nginx
 
 SECONDS = 600
 KILLED = (-9, 137)
@@ -218,15 +218,7 @@ def postgresql(place):
 
 def nginx(place):
     """Under load with less than it wants: what can't be served is refused, and the workers live."""
-    port = free_port()
-    place.write("www/small.txt", "small\n" * 10)
-    place.write("www/large.txt", "".join(f"line {i}\n" for i in range(300000)))
-    place.write("nginx.conf", NGINX_CONFIGURATION.format(directory=place.directory, port=port))
-    if os.geteuid() == 0:
-        place.give_to("www-data")
-    server = place.serve(*place.under(16, "nginx", "-p", place.directory, "-c", place.path("nginx.conf"), "-e",
-                                      place.path("error.log")), ready=answers(port))
-    address = f"http://127.0.0.1:{port}"
+    server, address = serve_nginx(place, lines=300000, command=place.under(16, "nginx"))
     place.run("wrk", "-t1", "-c150", "-d4s", "--timeout", "20s", "-H", "Accept-Encoding: gzip", f"{address}/large.txt")
     got = place.run("curl", "-sS", "--retry", "5", "--retry-connrefused", f"{address}/small.txt", f"{address}/large.txt")
     if got != place.read("www/small.txt") + place.read("www/large.txt"):

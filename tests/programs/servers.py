@@ -88,17 +88,22 @@ http {{
 """
 
 
-def nginx(place):
-    """Under load by wrk, which must see no error; then the content by curl, plain, compressed and through the proxy."""
+def serve_nginx(place, lines, command=("nginx",)):
+    """A small file and one of so many lines, by nginx as it is or behind a command; the server, and its address."""
     port = free_port()
     place.write("www/small.txt", "small\n" * 10)
-    place.write("www/large.txt", "".join(f"line {i}\n" for i in range(30000)))
+    place.write("www/large.txt", "".join(f"line {i}\n" for i in range(lines)))
     place.write("nginx.conf", NGINX_CONFIGURATION.format(directory=place.directory, port=port))
     if os.geteuid() == 0:
         place.give_to("www-data")
-    server = place.serve("nginx", "-p", place.directory, "-c", place.path("nginx.conf"), "-e",
+    server = place.serve(*command, "-p", place.directory, "-c", place.path("nginx.conf"), "-e",
                          place.path("error.log"), ready=answers(port))
-    address = f"http://127.0.0.1:{port}"
+    return server, f"http://127.0.0.1:{port}"
+
+
+def nginx(place):
+    """Under load by wrk, which must see no error; then the content by curl, plain, compressed and through the proxy."""
+    server, address = serve_nginx(place, lines=30000)
     for name in ("small.txt", "large.txt", "again/small.txt"):
         report = place.run("wrk", "-t1", "-c16", "-d2s", "-H", "Accept-Encoding: gzip", f"{address}/{name}").decode()
         requests = int(re.search(r"(\d+) requests in", report).group(1))
