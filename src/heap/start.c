@@ -8,7 +8,7 @@
 
 enum { NOT_STARTED, STARTED, WATCHING };
 
-enum { POLL_US = 50, CLAIM_POLLS = 100 };
+enum { POLL_US = 50, CLAIM_POLLS = 100, FORK_BEGUN_US = 2000 };
 
 static int state = NOT_STARTED;
 static __thread bool starting __attribute__((tls_model("initial-exec")));
@@ -73,12 +73,16 @@ static void start(void) {
  * One thread claims the work, and the others wait for it. But another thread may fork meanwhile, and in the child nobody
  * is at it any more; nor can the child find out that it is one, since getpid may be forbidden by the time there are
  * threads (seccomp(2)). So a claim that is not made good for a while falls to whoever waits: it can't be lost. Where it
- * had been made good after all, and libc has our handlers twice, they act once. */
+ * had been made good after all, and libc has our handlers twice, they act once.
+ *
+ * A fork that has begun already runs the handlers it found, with those of other libraries in between (glibc's
+ * nptl/register-atfork.c), and never ours: nothing here is locked before it had the time to be over. */
 static void watch_forks(void) {
     static bool claimed;
     for (int polls = 0; __atomic_load_n(&state, __ATOMIC_ACQUIRE) != WATCHING; polls++) {
         if (!__atomic_exchange_n(&claimed, true, __ATOMIC_RELAXED) || polls == CLAIM_POLLS) {
             pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+            os_pause(FORK_BEGUN_US);
             __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE);
         } else {
             os_pause(POLL_US);

@@ -18,6 +18,11 @@ static void count_out(unsigned class_index, size_t blocks) {
     __atomic_fetch_add(&live_bytes.small, blocks * size_classes[class_index].size, __ATOMIC_RELAXED);
 }
 
+/* The same of one store, under its lock; statistics read it without. */
+static void store_count_out(block_store *store, unsigned blocks) {
+    __atomic_store_n(&store->blocks_out, store->blocks_out + blocks, __ATOMIC_RELAXED);
+}
+
 /* Bytes committed; or, negative, returned. */
 static void count_committed(size_t bytes) {
     __atomic_fetch_add(&figures.committed, bytes, __ATOMIC_RELAXED);
@@ -163,7 +168,7 @@ unsigned store_take(struct heap *heap, unsigned class_index, void **end, unsigne
         taken += span_take_blocks(s, end - taken, want - taken);
         settle_taken(store, s, s->free == 0 || taken < want);
     }
-    store->blocks_out += taken;
+    store_count_out(store, taken);
     os_unlock(&store->lock);
     count_out(class_index, taken);
     return taken;
@@ -253,7 +258,7 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
     }
     if (s != NULL)
         s->free = (uint16_t)(s->moves_at - until_moved);
-    store->blocks_out -= count;
+    store_count_out(store, 0 - count);
     const rn_heap *handle = __atomic_load_n(&heap->handle, __ATOMIC_RELAXED);
     os_unlock(&store->lock); /* these may have been its last blocks, and it may be retired and gone from here on */
     if (handle != NULL)

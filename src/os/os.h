@@ -18,7 +18,8 @@
 #define OWN_LINE __attribute__((aligned(64)))
 
 /* Makes an atomic at least so large. */
-static inline void os_raise(size_t *value, size_t least) {
+static inline void os_raise(size_t *value, /* NOLINT(readability-non-const-parameter): exchanged */
+                            size_t least) {
     size_t now = __atomic_load_n(value, __ATOMIC_RELAXED);
     while (now < least && !__atomic_compare_exchange_n(value, &now, least, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;

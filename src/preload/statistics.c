@@ -83,7 +83,8 @@ EXPORT int malloc_info(int options, FILE *out) {
         if (blocks != 0)
             fprintf(out, "<class size=\"%u\" blocks=\"%u\"/>\n", size_classes[i].size, blocks);
     }
-    fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", root_heap.large_blocks, root_heap.large_bytes);
+    fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", __atomic_load_n(&root_heap.large_blocks, __ATOMIC_RELAXED),
+            __atomic_load_n(&root_heap.large_bytes, __ATOMIC_RELAXED));
     fprintf(out, "<total live=\"%zu\" used=\"%zu\" peak=\"%zu\" free=\"%zu\" returned=\"%zu\"/>\n</malloc>\n",
             stats.live, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
     return 0;
