@@ -41,7 +41,8 @@ RN_API rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) RN_
     __attribute__((warn_unused_result));
 
 /* Gives back everything in the heap and in its subtree; pointers into it are invalid from here on. No thread may be
- * using the heap, nor have it pushed. NULL is ignored. Costs in proportion to the heap's spans, not its blocks. */
+ * using the heap; where one has it pushed, aborts with one line. NULL is ignored. Costs in proportion to the heap's
+ * spans, not its blocks. */
 RN_API void rn_heap_destroy(rn_heap *heap) RN_NOEXCEPT;
 
 /* Ends the heap's use without taking anything from those who still hold some of it: what lies in it moves to the parent, and

@@ -422,14 +422,21 @@ static void drop_cache_of(thread *t, struct heap *heap) {
     cache_destroy(c);
 }
 
+/* Whether the thread comes back to the heap when it pops. */
+static bool has_pushed(const thread *t, const struct heap *heap) {
+    for (int i = 0; i < t->depth; i++)
+        if (t->pushed[i].before == heap->handle)
+            return true;
+    return false;
+}
+
 void thread_drop_own(struct heap *heap) {
     thread *t = this_thread.thread;
     if (t == NULL)
         return;
     thread_begin();
-    for (int i = 0; i < t->depth; i++)
-        if (t->pushed[i].before == heap->handle)
-            misuse(heap->handle, "rn_heap_retire of a heap that this thread has pushed");
+    if (has_pushed(t, heap))
+        misuse(heap->handle, "rn_heap_retire of a heap that this thread has pushed");
     if (t->current == heap)
         misuse(heap->handle, "rn_heap_retire of this thread's current heap");
     cache *c = find_cache(t, heap);
@@ -443,12 +450,17 @@ void threads_drop_heap(struct heap *heap) {
     os_lock(&threads_lock);
     while (stop_others() != 0 && os.membarrier)
         ; /* one that was preempted inside another heap's slow path will leave it */
+    bool in_use = false;
     local_begin();
-    for (thread *t = threads; t != NULL; t = t->next)
+    for (thread *t = threads; t != NULL; t = t->next) {
+        in_use |= t->current == heap || has_pushed(t, heap);
         drop_cache_of(t, heap);
+    }
     local_end();
     let_others_go();
     os_unlock(&threads_lock);
+    if (in_use)
+        misuse(heap->handle, "rn_heap_destroy of a heap that a thread has pushed");
 }
 
 /* --- fork ----------------------------------------------------------------------------------------------------- */

@@ -129,11 +129,33 @@ static void functions_below_may_push_beside_helpers(void) {
 
 /* --- ends --------------------------------------------------------------------------------------------------------- */
 
-static void pop_what_went(void) {
+static void destroy_current(void) {
+    rn_heap_push(outer);
+    rn_heap_destroy(outer);
+}
+
+static void destroy_pushed(void) {
     rn_heap_push(outer);
     rn_heap_push(rn_heap_root());
     rn_heap_destroy(outer);
-    rn_heap_pop();
+}
+
+static void destroy_what_a_subtree_is_pushed_of(void) {
+    rn_heap *below = made(outer, "below", 0);
+    rn_heap_push(below);
+    rn_heap_destroy(outer);
+}
+
+static void *destroy_outer(void *unused) {
+    rn_heap_destroy(outer);
+    return unused;
+}
+
+static void destroy_what_another_pushed(void) {
+    pthread_t other;
+    rn_heap_push(outer);
+    REQUIRE(pthread_create(&other, NULL, destroy_outer, NULL) == 0);
+    pthread_join(other, NULL);
 }
 
 static void *retire_outer(void *unused) {
@@ -150,13 +172,23 @@ static void pop_what_another_retired(void) {
     rn_heap_pop();
 }
 
-static void a_heap_that_went_while_it_was_pushed_is_named_at_the_pop(void) {
+static void destroying_what_is_pushed_is_seen(void) {
     begin();
-    CHECK_ABORTS("ration: %p: use of heap \"outer\" after it was destroyed", pop_what_went());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_current());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_pushed());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed",
+                 destroy_what_a_subtree_is_pushed_of());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_what_another_pushed());
+    end();
+}
+
+static void a_heap_that_was_retired_while_it_was_pushed_is_named_at_the_pop(void) {
+    begin();
     CHECK_ABORTS("ration: %p: use of heap \"outer\" after it was retired", pop_what_another_retired());
     end();
 }
 
 TESTS(TEST(a_pop_finds_what_a_longjmp_left), TEST(a_push_of_the_same_frame_finds_what_a_longjmp_left),
       TEST(a_mark_finds_it_at_once), TEST(helpers_may_push_and_pop_for_their_callers),
-      TEST(functions_below_may_push_beside_helpers), TEST(a_heap_that_went_while_it_was_pushed_is_named_at_the_pop))
+      TEST(functions_below_may_push_beside_helpers), TEST(destroying_what_is_pushed_is_seen),
+      TEST(a_heap_that_was_retired_while_it_was_pushed_is_named_at_the_pop))
