@@ -258,10 +258,10 @@ size_t mapped_uncharged(uintptr_t start, size_t size) {
 
 /* Nothing charged has nothing to lose: so reservations, however large, are not walked through. */
 static bool examine(interval *i) {
-    size_t resident;
+    size_t resident, size = i->end - i->start;
     if (i->charge == 0)
         return true;
-    if (!os_resident_bytes((void *)i->start, i->end - i->start, &resident))
+    if (!(i->state == INTERVAL_SHARED ? os_resident_bytes : os_own_bytes)((void *)i->start, size, &resident))
         return false;
     notes.added += resident;
     notes.removed += i->charge;

@@ -72,6 +72,8 @@ bool os_unguard(void *start, size_t size);
 size_t os_private_bytes(void);
 /* How much of whole pages is resident; at most, where the kernel won't say. False where it may not be asked. */
 bool os_resident_bytes(void *start, size_t size, size_t *bytes);
+/* The same without what is shared or still a file's; at most, where the kernel won't say, or where it is little. */
+bool os_own_bytes(void *start, size_t size, size_t *bytes);
 /* Whether the two may not be asked any more, for what they need is forbidden. Gives what held before. */
 bool os_forbid_looking(bool forbid);
 /* Whether files may be opened: nobody has forbidden it. */

@@ -62,7 +62,8 @@ static void note(uintptr_t start, size_t size, int protection, int flags) {
     if (is_shared(flags) && is_of_file(flags))
         mapped_note(start, size, INTERVAL_SHARED_FILE, 0);
     else if (is_charged(protection, flags))
-        mapped_note(start, size, INTERVAL_WRITABLE, is_charged_late(flags) ? 0 : size);
+        mapped_note(start, size, is_shared(flags) ? INTERVAL_SHARED : INTERVAL_WRITABLE,
+                    is_charged_late(flags) ? 0 : size);
     else
         mapped_forget(start, size);
 }

@@ -246,6 +246,42 @@ static void touched_memory_meets_the_limit(void) {
         free(last[--count]);
 }
 
+static char *map_file(size_t size, int flags) {
+    FILE *file = tmpfile();
+    MUST(file != NULL && ftruncate(fileno(file), (off_t)size) == 0);
+    char *range = mmap(NULL, size, RW, flags, fileno(file), 0);
+    MUST(range != MAP_FAILED && fclose(file) == 0);
+    return range;
+}
+
+static size_t sum_of(const char *range, size_t size) {
+    size_t sum = 0;
+    for (size_t i = 0; i < size; i += PAGE)
+        sum += (unsigned char)((const volatile char *)range)[i];
+    return sum;
+}
+
+/* What is only read of a file that is mapped privately takes nobody's room; what is written to it does. */
+static void map_files_at_the_limit(void) {
+    set_limit(48 * MIB);
+    char *range = map_file(32 * MIB, MAP_PRIVATE);
+    MUST(sum_of(range, 32 * MIB) == 0);
+    MUST(map(32 * MIB, RW, OWN) != MAP_FAILED);
+    fill(range, 32 * MIB);
+    MUST(sum_of(range, 32 * MIB) == 32 * MIB / PAGE);
+    MUST(map(32 * MIB, RW, OWN) == MAP_FAILED && errno == ENOMEM);
+}
+
+/* The kernel says of its pages what it says of a file's. */
+static void share_at_the_limit(void) {
+    set_limit(48 * MIB);
+    char *range = map(32 * MIB, RW, MAP_SHARED | MAP_ANONYMOUS);
+    fill(range, 32 * MIB);
+    MUST(map(32 * MIB, RW, OWN) == MAP_FAILED && errno == ENOMEM);
+    MUST(mprotect(range, 32 * MIB, PROT_READ) == 0 && mprotect(range, 32 * MIB, RW) == 0);
+    MUST(map(32 * MIB, RW, OWN) == MAP_FAILED && errno == ENOMEM);
+}
+
 static void forked_children_count_anew(void) {
     char *range = map(MIB, RW, OWN);
     size_t before = counted();
@@ -296,6 +332,16 @@ static void what_was_touched_is_denied_at_the_limit(void) {
         CHECK(ends_well(touched_memory_meets_the_limit, 120));
 }
 
+static void what_is_read_of_a_file_takes_no_room(void) {
+    if (counted_here())
+        CHECK(ends_well(map_files_at_the_limit, 120));
+}
+
+static void shared_memory_takes_room(void) {
+    if (counted_here())
+        CHECK(ends_well(share_at_the_limit, 120));
+}
+
 static void a_forked_child_has_counts_of_its_own(void) {
     if (counted_here())
         CHECK(ends_well(forked_children_count_anew, 120));
@@ -310,5 +356,5 @@ TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over
       TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
       TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
       TEST(what_is_mapped_past_libc_counts_as_measured), TEST(each_call_meets_the_limit),
-      TEST(what_was_touched_is_denied_at_the_limit), TEST(a_forked_child_has_counts_of_its_own),
-      TEST(signal_handlers_may_map))
+      TEST(what_was_touched_is_denied_at_the_limit), TEST(what_is_read_of_a_file_takes_no_room),
+      TEST(shared_memory_takes_room), TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
