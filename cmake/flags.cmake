@@ -50,6 +50,8 @@ target_link_libraries(ration_library_flags INTERFACE ration_flags)
 target_compile_options(ration_library_flags INTERFACE
     # Only what RN_API marks leaves the library, and calls within it go straight to their target.
     -fvisibility=hidden -fno-semantic-interposition
+    # So that a linker script can say what lies beside what.
+    -ffunction-sections -fdata-sections
     # One instruction to a thread's own data. The libraries are loaded at start, or fit the surplus libc keeps.
     -ftls-model=initial-exec
     # Calls into libc by one indirect jump: everything is bound at load anyway (-z now).
@@ -60,5 +62,6 @@ set(RN_LINK_COMMON
     -Wl,-z,nodelete -Wl,-z,defs -Wl,-O1 -Wl,--hash-style=gnu -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL)
 set(RN_LINK_SHARED ${RN_LINK_COMMON})
 # initfirst: our constructor runs before any other library's allocates. noseparate-code: one mapping instead of three, each
-# of which would end in a page half used.
-set(RN_LINK_PRELOAD ${RN_LINK_COMMON} -Wl,-z,initfirst -Wl,-z,noseparate-code)
+# of which would end in a page half used. The script says what lies beside what, so that few pages are touched.
+set(RN_LINK_PRELOAD ${RN_LINK_COMMON} -Wl,-z,initfirst -Wl,-z,noseparate-code
+    -Wl,-T,${PROJECT_SOURCE_DIR}/src/libration-preload.ld)

@@ -30,8 +30,8 @@ static void note(const large_mapping *m) {
 static void begin(large_mapping *m, const mapping *read) {
     *m = (large_mapping){.size = read->end - read->start};
     memcpy(m->permissions, read->permissions, PERMISSIONS);
-    size_t length = strlen(read->name), cut = length < NAME_BYTES ? 0 : length - (NAME_BYTES - 1);
-    memcpy(m->name, read->name + cut, length - cut + 1);
+    size_t length = strlen(read->name), kept = length < NAME_BYTES ? length : NAME_BYTES - 1;
+    memcpy(m->name, read->name + length - kept, kept);
 }
 
 /* Of a line "Rss:   123 kB" the bytes. */

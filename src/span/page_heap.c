@@ -46,6 +46,7 @@ static struct {
     size_t dirty_bytes;
     size_t tail_bytes;
     size_t purged_bytes;
+    size_t kept_bytes; /* dirty, though more than are allowed: the system refused to purge them; 0 where it did not */
     uint32_t turns;
 } OWN_LINE heap;
 
@@ -352,10 +353,18 @@ static size_t purge_down_to(size_t keep) {
     return before - heap.dirty_bytes;
 }
 
+/* Locked pages (mlockall(2)) are not asked for at each free, but when there are an eighth more. */
+static bool worth_purging(size_t allowed) {
+    heap.kept_bytes = smaller(heap.kept_bytes, heap.dirty_bytes);
+    return heap.dirty_bytes - heap.kept_bytes > larger(allowed, heap.kept_bytes / 8);
+}
+
 static void purge_excess(void) {
     size_t allowed = free_allowance();
-    if (heap.dirty_bytes > allowed)
-        purge_down_to(allowed / 2);
+    if (!worth_purging(allowed))
+        return;
+    purge_down_to(allowed / 2);
+    heap.kept_bytes = heap.dirty_bytes > allowed ? heap.dirty_bytes : 0;
 }
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */

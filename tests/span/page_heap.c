@@ -321,6 +321,37 @@ static void a_locked_span_does_not_keep_others_from_being_purged(void) {
     page_heap_give(between, span_used_pages(between));
 }
 
+/* The page heap's purges end here (tests/CMakeLists.txt). */
+static bool all_locked;
+static size_t purges;
+
+bool __real_os_purge(void *start, size_t size);
+bool __wrap_os_purge(void *start, size_t size);
+bool __wrap_os_purge(void *start, size_t size) {
+    purges++;
+    return !all_locked && __real_os_purge(start, size);
+}
+
+/* As under mlockall: with many free spans, each free would ask for them all. */
+static void pages_that_are_all_locked_are_seldom_asked_for(void) {
+    enum { MANY = 4000 }; /* more bytes than are ever allowed to wait */
+    static span *held[MANY];
+    os_start();
+    page_heap_purge(0);
+    for (unsigned i = 0; i < MANY; i++)
+        REQUIRE((held[i] = page_heap_take(256 << 10, 0, SPAN_LARGE, TAG_LARGE, NULL)) != NULL);
+    all_locked = true;
+    purges = 0;
+    for (unsigned i = 0; i < MANY; i += 2) /* apart, so that they don't merge */
+        page_heap_give(held[i], (span_pages){.end = (256 << 10) / PAGE});
+    CHECK(purges >= 1);
+    CHECK(purges <= 12 * MANY);
+    all_locked = false;
+    for (unsigned i = 1; i < MANY; i += 2)
+        page_heap_give(held[i], (span_pages){.end = (256 << 10) / PAGE});
+    CHECK(page_heap_read().dirty <= page_heap_read().allowance);
+}
+
 static void what_can_not_be_had_is_refused(void) {
     os_start();
     CHECK_EQ(NULL, page_heap_take(PTRDIFF_MAX, 0, SPAN_LARGE, TAG_LARGE, NULL));
@@ -331,4 +362,5 @@ static void what_can_not_be_had_is_refused(void) {
 
 TESTS(TEST(the_page_heap_follows_the_model), TEST(what_is_given_back_merges_into_as_few_spans_as_there_are_regions),
       TEST(all_that_is_dirty_can_be_purged), TEST(free_memory_stays_within_its_allowance),
-      TEST(a_locked_span_does_not_keep_others_from_being_purged), TEST(what_can_not_be_had_is_refused))
+      TEST(a_locked_span_does_not_keep_others_from_being_purged), TEST(pages_that_are_all_locked_are_seldom_asked_for),
+      TEST(what_can_not_be_had_is_refused))
