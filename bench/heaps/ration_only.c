@@ -1,8 +1,10 @@
-/* ration_only.c: what only Ration has: pushing a heap, and taking at a limit what idle threads have cached. */
+/* ration_only.c: what only Ration has: pushing a heap, taking at a limit what idle threads have cached, and the slices of work
+ * beyond a soft limit. */
 #include "figure.h"
 
 #include <ration/ration.h>
 #include <semaphore.h>
+#include <stdbool.h>
 
 enum { PUSHES = 20000000, MIB = 1 << 20, LIMIT = 16 * MIB, IDLE = 8, CACHED = MIB, TRIALS = 15 };
 
@@ -122,10 +124,98 @@ static double deny_ms(size_t unused) {
     return figures[TRIALS / 2];
 }
 
+/* --- beyond a soft limit ----------------------------------------------------------------------------------------- */
+
+enum {
+    SCATTERED = 64 * MIB,
+    SIZES = 20,
+    BLOCKS = 1 << 20,
+    GROWTH = 68 << 10, /* more than a step: a slice is due at each request */
+    ROUNDS = 4,
+    IDLE_SLICES = 20, /* after so many that gave nothing there is nothing to give */
+    SLICES = 1 << 14,
+};
+
+static struct {
+    rn_heap *heap;
+    char *blocks[BLOCKS], *growth[SLICES];
+    uint32_t sizes[BLOCKS];
+    size_t count, grown, slices;
+    double length_us[SLICES];
+} soft;
+
+static void take_blocks(size_t size) {
+    for (size_t i = 0; i < SCATTERED / SIZES / size && soft.count < BLOCKS; i++) {
+        soft.blocks[soft.count] = memset(touch(rn_heap_malloc(soft.heap, size)), 1, size);
+        soft.sizes[soft.count++] = (uint32_t)size;
+    }
+}
+
+static bool is_on_odd_page(const char *block, size_t size) {
+    return ((uintptr_t)block >> 12 & 1) && ((uintptr_t)(block + size - 1) >> 12 & 1);
+}
+
+/* Leaves every second page idle, in spans of many sizes: each is a call of the system of its own. */
+static void scatter_idle_pages(void) {
+    for (size_t i = 0, size = 64; i < SIZES; i++, size += size / 2)
+        take_blocks(size < 32 << 10 ? size : 32 << 10);
+    for (size_t i = 0; i < soft.count; i++)
+        if (is_on_odd_page(soft.blocks[i], soft.sizes[i])) {
+            rn_free(soft.blocks[i]);
+            soft.blocks[i] = NULL;
+        }
+}
+
+static size_t used_now(void) {
+    rn_stats stats;
+    rn_heap_stats(soft.heap, &stats);
+    return stats.used;
+}
+
+/* Whether the slice that was due gave something back; its length is that of the whole request. */
+static bool grow_by_a_slice(void) {
+    size_t used = used_now();
+    double start = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    soft.growth[soft.grown++] = rn_heap_malloc(soft.heap, GROWTH);
+    soft.length_us[soft.slices] = (nanoseconds(CLOCK_THREAD_CPUTIME_ID) - start) / 1e3;
+    return used_now() < used + GROWTH;
+}
+
+static void free_all(char **blocks, size_t *count) {
+    while (*count > 0)
+        rn_free(blocks[--*count]);
+}
+
+static void measure_slices(void) {
+    rn_heap_set_soft_limit(soft.heap, 0);
+    scatter_idle_pages();
+    rn_heap_set_soft_limit(soft.heap, 1);
+    for (size_t idle = 0; idle < IDLE_SLICES && soft.slices < SLICES && soft.grown < SLICES;)
+        if (grow_by_a_slice()) {
+            soft.slices++;
+            idle = 0;
+        } else {
+            idle++;
+        }
+    free_all(soft.blocks, &soft.count);
+    free_all(soft.growth, &soft.grown);
+}
+
+static double slice_us(size_t thousandth) {
+    soft.heap = rn_heap_new(NULL, "soft", 0);
+    if (!soft.heap)
+        fail("no heap");
+    for (size_t i = 0; i < ROUNDS; i++)
+        measure_slices();
+    if (soft.slices < 1000)
+        fail("too few slices");
+    qsort(soft.length_us, soft.slices, sizeof *soft.length_us, compare);
+    return soft.length_us[(soft.slices - 1) * thousandth / 1000];
+}
+
 static const heaps_case cases[] = {
-    {"push-pop", push_pop_ns, 0},
-    {"pushed", pushed_ns, 0},
-    {"deny", deny_ms, 0},
+    {"push-pop", push_pop_ns, 0},   {"pushed", pushed_ns, 0},    {"deny", deny_ms, 0},
+    {"soft-median", slice_us, 500}, {"soft-p99", slice_us, 990}, {"soft-max", slice_us, 1000},
 };
 
 int main(int count, char **arguments) {

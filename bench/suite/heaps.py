@@ -40,7 +40,9 @@ CASES = {  # name: unit
     "destroy-million": "ms", "destroy-million-again": "ms", "thousands": "ns a heap", "thousands-mixed": "ns a heap",
     "thousands-bytes": "bytes a heap", "thousands-mixed-bytes": "bytes a heap",
 }
-CASES_OF_RATION = {"push-pop": "ns", "pushed": "ns", "deny": "ms"}
+CASES_OF_RATION = {
+    "push-pop": "ns", "pushed": "ns", "deny": "ms", "soft-median": "us", "soft-p99": "us", "soft-max": "us",
+}
 UNITS = {"heaps:" + name: unit for name, unit in {**CASES, **CASES_OF_RATION}.items()}
 
 

@@ -20,9 +20,13 @@ typedef struct pressure_callback {
 
 /* --- calling -------------------------------------------------------------------------------------------------- */
 
-/* The thread that calls callbacks now, if one does, and how many times that began. */
+/* The thread that calls callbacks now, if one does, and how many times that began: it alone changes that. */
 static const local *caller;
 static uint64_t rounds;
+
+static uint64_t this_round(void) {
+    return __atomic_load_n(&rounds, __ATOMIC_RELAXED);
+}
 
 /* The one that it is in, and whether that was taken off its list meanwhile; under the tree's lock. */
 static const pressure_callback *running;
@@ -32,7 +36,7 @@ static pressure_callback *next_callback(const struct heap *top) {
     pressure_callback *best = NULL;
     for (const struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
         for (pressure_callback *c = heap->callbacks; c != NULL; c = c->next)
-            if (c->round != rounds && (best == NULL || c->priority < best->priority))
+            if (c->round != this_round() && (best == NULL || c->priority < best->priority))
                 best = c;
     return best;
 }
@@ -41,7 +45,7 @@ static pressure_callback *begin_callback(const struct heap *heap) {
     heap_lock_tree();
     pressure_callback *c = next_callback(heap);
     if (c != NULL)
-        c->round = rounds;
+        c->round = this_round();
     running = c;
     running_was_removed = false;
     heap_unlock_tree();
@@ -67,7 +71,7 @@ void callbacks_end(void) {
 }
 
 void callbacks_new_round(void) {
-    rounds++;
+    __atomic_store_n(&rounds, this_round() + 1, __ATOMIC_RELAXED);
 }
 
 bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released) {
@@ -108,7 +112,7 @@ static int add_callback(struct heap *heap, const pressure_callback *wanted) {
         return RN_ENOMEM;
     *c = *wanted;
     heap_lock_tree();
-    c->round = rounds; /* not in the one that may be under way */
+    c->round = this_round(); /* not in the one that may be under way */
     c->next = heap->callbacks;
     heap->callbacks = c;
     heap_unlock_tree();

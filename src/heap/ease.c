@@ -6,14 +6,14 @@
 #include "pressure.h"
 
 enum {
-    SLICE_US = 40, /* work begun before this is finished: 100 us in all */
+    SLICE_US = 40, /* the last call of the system, begun before, takes no longer: 100 us in all */
     STEP = 64 << 10,
-    SPANS_AT_ONCE = 4,
 };
 
 static struct {
     uint32_t busy;
-    unsigned class_index; /* whose idle pages come next */
+    struct heap *heap; /* whose idle pages come next, under the tree's lock; NULL: any */
+    unsigned class_index, spans;
 } easing OWN_LINE;
 
 size_t heap_soft_excess(const struct heap *heap) {
@@ -24,33 +24,88 @@ size_t heap_soft_excess(const struct heap *heap) {
     return held > soft ? held - soft : 0;
 }
 
-/* Whether the heap has grown by a step since the last slice for it; one that has shrunk begins anew. */
-static bool is_due(struct heap *heap) {
+/* How far the heap has passed what makes the next slice for it due: growing by a step. One that has shrunk by as much begins
+ * anew. */
+static size_t overdue(const struct heap *heap) {
     size_t used = __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
     size_t next = __atomic_load_n(&heap->ease_at, __ATOMIC_RELAXED);
-    if (used < next && next - used <= STEP)
-        return false;
-    __atomic_store_n(&heap->ease_at, used + STEP, __ATOMIC_RELAXED);
-    return true;
+    if (used >= next)
+        return used - next + 1;
+    return next - used > STEP ? next - used - STEP : 0;
 }
 
-static size_t purge_free_spans(void) {
-    size_t dirty = page_heap_read().dirty;
-    return dirty == 0 ? 0 : page_heap_purge(dirty > STEP ? dirty - STEP : 0);
+/* Of the heap and those above it that are beyond their soft limits, the one whose turn it is; NULL if none is due. */
+static struct heap *most_overdue(struct heap *heap) {
+    struct heap *chosen = NULL;
+    for (size_t most = 0; heap != NULL; heap = heap->parent) {
+        size_t by = heap_soft_excess(heap) == 0 ? 0 : overdue(heap);
+        if (by > most) {
+            most = by;
+            chosen = heap;
+        }
+    }
+    return chosen;
 }
 
-static size_t purge_idle_pages(struct heap *heap) {
-    easing.class_index = (easing.class_index + 1) % SIZE_CLASSES_COUNT;
-    return store_purge_class(heap, easing.class_index, SPANS_AT_ONCE);
+/* Free spans are in no account but the root's. */
+static void give_free_spans(const struct heap *heap, purge_slice *slice) {
+    size_t dirty, before;
+    while (heap == &root_heap && slice->bytes < STEP && !purge_slice_is_over(slice)) {
+        before = slice->bytes;
+        dirty = page_heap_read().dirty;
+        size_t piece = before > os.page_size ? before : os.page_size;
+        slice->bytes += dirty == 0 ? 0 : page_heap_purge(dirty > piece ? dirty - piece : 0);
+        if (slice->bytes == before)
+            break;
+    }
 }
 
-/* What can be given back without asking the program. False where a whole round of it gave nothing. */
-static bool give_own(struct heap *heap) {
-    uint64_t end = os_clock_us() + SLICE_US;
-    size_t released = purge_free_spans();
-    for (unsigned tries = 0; tries < SIZE_CLASSES_COUNT && os_clock_us() < end; tries++)
-        released += purge_idle_pages(heap);
-    return released != 0;
+static void go_to(struct heap *heap) {
+    easing.heap = heap;
+    easing.class_index = easing.spans = 0;
+}
+
+static bool lies_in(const struct heap *top, const struct heap *heap) {
+    while (heap != NULL && heap != top)
+        heap = heap->parent;
+    return heap != NULL;
+}
+
+static void give_idle_pages_of_one(purge_slice *slice) {
+    while (easing.class_index < SIZE_CLASSES_COUNT && !purge_slice_is_over(slice)) {
+        store_purge_class(easing.heap, easing.class_index, &easing.spans, slice);
+        easing.class_index += easing.spans == 0;
+    }
+}
+
+/* Goes on where the last slice ended, once through the subtree at most. Who holds the tree's lock may hold it for long. */
+static void give_idle_pages(const struct heap *top, purge_slice *slice) {
+    if (!heap_lock_tree_within(0))
+        return;
+    if (!lies_in(top, easing.heap))
+        go_to(heap_first_in(top));
+    const struct heap *first = easing.heap;
+    do {
+        give_idle_pages_of_one(slice);
+        if (easing.class_index < SIZE_CLASSES_COUNT)
+            break;
+        struct heap *next = heap_next_in(top, easing.heap);
+        go_to(next == NULL ? heap_first_in(top) : next);
+    } while (easing.heap != first);
+    heap_unlock_tree();
+}
+
+/* What can be given back without asking the program. False where there was nothing. */
+static bool give_own(const struct heap *heap) {
+    purge_slice slice = {.end = os_clock_us() + SLICE_US};
+    give_free_spans(heap, &slice);
+    give_idle_pages(heap, &slice);
+    return slice.bytes != 0;
+}
+
+void ease_forget(const struct heap *heap) {
+    if (easing.heap == heap)
+        go_to(NULL);
 }
 
 static void ask_program(const struct heap *heap, size_t excess) {
@@ -62,16 +117,22 @@ static void ask_program(const struct heap *heap, size_t excess) {
     callbacks_end();
 }
 
-void pressure_ease(void) {
-    struct heap *heap = this_thread.over;
-    this_thread.over = NULL;
+static void ease(struct heap *heap) {
     size_t excess = heap_soft_excess(heap);
-    if (excess == 0 || this_thread.relieving || !is_due(heap) || __atomic_exchange_n(&easing.busy, 1, __ATOMIC_ACQUIRE))
-        return;
+    __atomic_store_n(&heap->ease_at, __atomic_load_n(&heap->used, __ATOMIC_RELAXED) + STEP, __ATOMIC_RELAXED);
     this_thread.relieving = 1;
-    if (!give_own(heap))
+    if (!give_own(heap) && excess != 0)
         ask_program(heap, excess);
     this_thread.relieving = 0;
+}
+
+void pressure_ease(struct heap *heap) {
+    this_thread.over = 0;
+    if (this_thread.relieving || __atomic_exchange_n(&easing.busy, 1, __ATOMIC_ACQUIRE))
+        return;
+    heap = most_overdue(heap);
+    if (heap != NULL)
+        ease(heap);
     __atomic_store_n(&easing.busy, 0, __ATOMIC_RELEASE);
 }
 

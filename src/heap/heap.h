@@ -157,8 +157,9 @@ void heap_tree_unlock(void);
  * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
  * held. */
 bool pressure_relieve(struct heap *, size_t bytes, unsigned *stages);
-/* After this thread's charge took a heap beyond its soft limit: gives some memory back, in less than 100 us. No lock is held. */
-void pressure_ease(void);
+/* After a request of this thread's took the heap or one above it beyond its soft limit: gives some memory back, in less than
+ * 100 us. No lock is held. */
+void pressure_ease(struct heap *);
 /* Notes that so many bytes were denied, and does what is to be done besides; it may not return. No lock is held. */
 void pressure_denied(struct heap *, size_t bytes);
 /* How long threads have spent in all of this, in microseconds. */
@@ -171,6 +172,8 @@ void on_limit_set(on_limit_action, unsigned argument);
 void callbacks_forget(struct heap *);
 void callbacks_after_fork_in_child(void);
 void ease_after_fork_in_child(void);
+/* The heap is about to leave the tree, whose lock is held. */
+void ease_forget(const struct heap *);
 
 /* --- stores --------------------------------------------------------------------------------------------------- */
 
@@ -181,8 +184,8 @@ unsigned store_take(struct heap *, unsigned class_index, void **end, unsigned wa
 void store_give(struct heap *, unsigned class_index, void *const *blocks, unsigned count);
 /* Returns pages of partly used spans to the system where that pays. Gives the bytes. */
 size_t store_purge_heap(struct heap *);
-/* The same of one class, from so many spans of each fullness at most. */
-size_t store_purge_class(struct heap *, unsigned class_index, unsigned spans);
+/* The same of one class, as far as there is time. *spans counts those that were looked at already, and is 0 once all were. */
+void store_purge_class(struct heap *, unsigned class_index, unsigned *spans, purge_slice *);
 /* Bytes that these have returned so far. */
 size_t store_purged_bytes(void);
 /* The heap's spans are about to go as they are: nothing in them counts as committed any more. */
@@ -225,7 +228,7 @@ typedef struct local {
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
-    struct heap *over;   /* its charge took this one beyond its soft limit */
+    uint8_t over;        /* its charge took some heap beyond its soft limit */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
 } local;

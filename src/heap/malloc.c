@@ -106,8 +106,8 @@ static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
-    if (UNLIKELY(this_thread.over != NULL))
-        pressure_ease();
+    if (UNLIKELY(this_thread.over))
+        pressure_ease(heap);
     tell_taken(block, size, *clean);
     return LIKELY(block != NULL) ? block : denied(heap, size);
 }
@@ -274,8 +274,8 @@ static void *resize_large(span *s, size_t size) {
     for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
-    if (UNLIKELY(this_thread.over != NULL))
-        pressure_ease();
+    if (UNLIKELY(this_thread.over))
+        pressure_ease(heap);
     if (resized == NULL)
         return denied(heap, size);
     if (resized == block) {

@@ -5,8 +5,6 @@
  * buckets are empty. Start with store_take and store_give. */
 #include "sample.h"
 
-#include <limits.h>
-
 static struct {
     size_t committed;  /* in spans of blocks */
     size_t purge_mark; /* when idle bytes pass it, pages to return are looked for */
@@ -103,7 +101,7 @@ static span *new_span(struct heap *heap, unsigned class_index) {
     size_t committed = span_committed(fresh);
     if (committed != 0 && !heap_charge(heap, committed)) {
         /* Too much at once; of clean pages one will do. */
-        if (span_purge(fresh) != committed) {
+        if (span_purge(fresh, NULL) != committed) {
             page_heap_give(fresh, span_used_pages(fresh));
             return NULL;
         }
@@ -270,35 +268,61 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
 /* Spans nearly full have no page to give. */
 enum { PURGE_BUCKETS = STORE_BUCKETS - 1 };
 
-static size_t purge_list(struct heap *heap, span *first, unsigned spans) {
-    size_t bytes = 0;
-    for (span *s = first; s != NULL && spans-- > 0; s = s->next)
-        if (!s->hardened) /* a freed block half of whose pattern is purged would look as if written to */
-            bytes += span_purge(s);
-    if (bytes != 0)
-        heap_uncharge(heap, bytes);
-    return bytes;
+/* Spans of a class that may have a page to give: the first, and the one behind s. */
+static span *first_from(const block_store *store, unsigned bucket) {
+    while (bucket < PURGE_BUCKETS && store->buckets[bucket] == NULL)
+        bucket++;
+    return bucket < PURGE_BUCKETS ? store->buckets[bucket] : NULL;
 }
 
-size_t store_purge_class(struct heap *heap, unsigned class_index, unsigned spans) {
-    size_t bytes = 0;
-    block_store *store = &heap->stores[class_index];
-    os_lock(&store->lock);
-    for (unsigned bucket = 0; bucket < PURGE_BUCKETS; bucket++)
-        bytes += purge_list(heap, store->buckets[bucket], spans);
-    os_unlock(&store->lock);
+static span *next_to_purge(const block_store *store, const span *s) {
+    return s->next != NULL ? s->next : first_from(store, s->bucket + 1u);
+}
+
+/* A freed block half of whose pattern is purged would look as if written to. */
+static size_t purge_blocks(span *s, purge_slice *slice) {
+    return s->hardened ? 0 : span_purge(s, slice);
+}
+
+/* The heap's store of the class is locked. */
+static void count_purged(struct heap *heap, size_t bytes) {
     if (bytes == 0)
-        return 0;
+        return;
+    heap_uncharge(heap, bytes);
     count_committed(-bytes);
     __atomic_fetch_add(&figures.purged_bytes, bytes, __ATOMIC_RELAXED);
     regret_purged();
+}
+
+void store_purge_class(struct heap *heap, unsigned class_index, unsigned *spans, purge_slice *slice) {
+    block_store *store = &heap->stores[class_index];
+    size_t bytes = 0;
+    unsigned looked = 0;
+    os_lock(&store->lock);
+    span *s = first_from(store, 0);
+    for (; s != NULL && !purge_slice_is_over(slice); s = next_to_purge(store, s))
+        if (looked++ >= *spans)
+            bytes += purge_blocks(s, slice);
+    *spans = s == NULL || looked <= *spans ? 0 : looked;
+    count_purged(heap, bytes);
+    os_unlock(&store->lock);
+}
+
+static size_t purge_whole_class(struct heap *heap, unsigned class_index) {
+    block_store *store = &heap->stores[class_index];
+    size_t bytes = 0;
+    os_lock(&store->lock);
+    for (span *s = first_from(store, 0); s != NULL; s = next_to_purge(store, s))
+        bytes += purge_blocks(s, NULL);
+    count_purged(heap, bytes);
+    os_unlock(&store->lock);
     return bytes;
 }
 
 size_t store_purge_heap(struct heap *heap) {
     size_t bytes = 0;
     for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
-        bytes += store_purge_class(heap, i, UINT_MAX);
+        bytes += purge_whole_class(heap, i);
     return bytes;
 }
 

@@ -89,6 +89,7 @@ static bool adopt(struct heap *parent, struct heap *child) {
 }
 
 void heap_disown(struct heap *child) {
+    ease_forget(child);
     if (child->next_sibling != NULL)
         child->next_sibling->prev_sibling = child->prev_sibling;
     if (child->prev_sibling != NULL)

@@ -196,20 +196,42 @@ static size_t purge_touched(span *s) {
     return bytes;
 }
 
-size_t span_purge(span *s) {
-    size_t step = system_page_pages(), end = carved_bytes(s) >> PAGE_SHIFT;
-    size_t bytes = os.strict_overcommit ? 0 : purge_touched(s);
-    for (size_t page = 0; page < end; page += step) {
+/* How many pages may be returned at once. */
+static size_t most_pages(const purge_slice *slice) {
+    if (slice == NULL)
+        return SIZE_MAX;
+    size_t step = system_page_pages(), pages = (slice->bytes >> PAGE_SHIFT) / step * step;
+    return pages > step ? pages : step;
+}
+
+/* The end of the idle pages from this one on, most of them at most. */
+static size_t end_of_idle(const span *s, size_t page, size_t end, size_t most) {
+    size_t step = system_page_pages(), run = page + step;
+    while (run < end && run - page < most && page_is_idle(s, run))
+        run += step;
+    return run;
+}
+
+static size_t purge_idle(span *s, purge_slice *slice) {
+    size_t bytes = 0, end = carved_bytes(s) >> PAGE_SHIFT, next;
+    for (size_t page = 0; page < end; page = next) {
+        next = page + system_page_pages();
         if (!page_is_idle(s, page))
             continue;
-        size_t run = page + step;
-        while (run < end && page_is_idle(s, run))
-            run += step;
-        if (!os_purge((void *)(s->start + page * PAGE), (run - page) * PAGE))
+        next = end_of_idle(s, page, end, most_pages(slice));
+        size_t run = (next - page) * PAGE;
+        if ((slice != NULL && purge_slice_is_over(slice)) || !os_purge((void *)(s->start + page * PAGE), run))
             break;
-        s->purged |= bit_range((unsigned)page, (unsigned)run - 1);
-        bytes += (run - page) * PAGE;
-        page = run - step;
+        s->purged |= bit_range((unsigned)page, (unsigned)next - 1);
+        bytes += run;
+        if (slice != NULL)
+            slice->bytes += run;
     }
     return bytes;
+}
+
+/* What came with the span and was not carved yet is nobody's before long: a slice leaves it. */
+size_t span_purge(span *s, purge_slice *slice) {
+    size_t touched = os.strict_overcommit || slice != NULL ? 0 : purge_touched(s);
+    return touched + purge_idle(s, slice);
 }

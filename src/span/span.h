@@ -223,8 +223,20 @@ static inline bool span_mark_free(span *s, unsigned index) {
     return LIKELY((before & bit) == 0);
 }
 
-/* Returns to the system the pages that hold only free blocks. Gives the bytes returned. */
-size_t span_purge(span *);
+/* A short time in which memory is given back. What one call of the system takes can't be known beforehand, so none gives back more
+ * than those before it together: the last takes about as long as they did. */
+typedef struct purge_slice {
+    uint64_t end; /* no call begins from here on, us */
+    size_t bytes; /* given back so far */
+} purge_slice;
+
+static inline bool purge_slice_is_over(const purge_slice *slice) {
+    return os_clock_us() >= slice->end;
+}
+
+/* Returns to the system the pages that hold only free blocks; or, where slice is not NULL, as many of them as it has time for.
+ * Gives the bytes returned. */
+size_t span_purge(span *, purge_slice *slice);
 /* Committed bytes, and committed pages, of a span in use. */
 size_t span_committed(const span *);
 span_pages span_used_pages(const span *);

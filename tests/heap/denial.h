@@ -1,14 +1,18 @@
-/* denial.h: the system refuses on demand: each call of os.h that may fail is wrapped (--wrap of the linker), counted,
- * and refused once its turn has come.
+/* denial.h: something refuses on demand: its calls are wrapped (--wrap of the linker), counted, and refused once their turn has
+ * come; and a scenario, in which the n-th call is refused, for n = 1, 2, … until it has so few calls.
  *
- * Start with denial_begin. */
+ * Each n has a process of its own, in which the library starts anew. After it nothing may be lost: blocks that were given
+ * hold what was written, what refused succeeds and so do requests, and in the end all is free and the page heap in order.
+ * Start with calls_until_passed. */
 #ifndef RATION_DENIAL_H
 #define RATION_DENIAL_H
 
-#include "check.h"
-#include "os/os.h"
+#include "held.h"
 
-#include <pthread.h>
+enum { MOST_CALLS = 2000, FAILED = 1, PASSED = 2 };
+
+/* Each test has its own. */
+static void scenario(void);
 
 /* Refused are the calls numbered from first to last, counted from 1. */
 static struct { unsigned calls, first, last; } denial;
@@ -30,22 +34,43 @@ CHECK_UNUSED static unsigned denial_end(void) {
     return denial.calls;
 }
 
-#define DENY(type, name, parameters, arguments, refused)             \
-    type __real_##name parameters;                                   \
-    type __wrap_##name parameters;                                   \
-    type __wrap_##name parameters {                                  \
-        return denial_strikes() ? refused : __real_##name arguments; \
-    }
+static int run_denied(unsigned first, unsigned last) {
+    denial_begin(first, last);
+    scenario();
+    unsigned calls = denial_end();
+    check_that_requests_are_met_again();
+    give_all_back();
+    check_that_nothing_is_lost();
+    if (__atomic_load_n(&check.failures, __ATOMIC_RELAXED) != 0)
+        return FAILED;
+    return calls < first ? PASSED : 0;
+}
 
-DENY(void *, os_reserve, (size_t size, size_t align), (size, align), NULL)
-DENY(bool, os_commit, (void *start, size_t size), (start, size), false)
-DENY(void *, os_map, (size_t size), (size), NULL)
-DENY(bool, os_purge, (void *start, size_t size), (start, size), false)
-DENY(bool, os_release, (void *start, size_t size), (start, size), false)
-DENY(bool, os_move, (void *from, void *to, size_t size), (from, to, size), false)
-DENY(bool, os_guard, (void *start, size_t size), (start, size), false)
-DENY(bool, os_unguard, (void *start, size_t size), (start, size), false)
-DENY(bool, os_renew, (void *start, size_t size), (start, size), false)
-DENY(bool, os_barrier_everywhere, (void), (), false)
+/* Whether there is more to refuse; gives up on the first that goes wrong. */
+static bool denied_at(unsigned first, unsigned last) {
+    fflush(stdout);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        int result = run_denied(first, last);
+        fflush(stdout);
+        _exit(result);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == PASSED)
+        return false;
+    if (status != 0)
+        check_fail(__FILE__, __LINE__, "calls %u to %u refused: wait status %#x", first, last, (unsigned)status);
+    return status == 0;
+}
+
+/* Runs the scenario with the calls 1 to width refused, 2 to width + 1, and so on, until none is; gives how many calls it has. */
+static unsigned calls_until_passed(unsigned width) {
+    unsigned call = 1;
+    while (denied_at(call, width > UINT32_MAX - call ? UINT32_MAX : call + width - 1))
+        call++;
+    return call;
+}
 
 #endif

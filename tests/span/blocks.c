@@ -115,7 +115,7 @@ static void carve(void) {
 
 static void purge(void) {
     size_t before = span_committed(model.span);
-    size_t bytes = span_purge(model.span);
+    size_t bytes = span_purge(model.span, NULL);
     CHECK_EQ(before, span_committed(model.span) + bytes);
     for (unsigned i = 0; i < model.capacity; i++)
         CHECK(model.state[i] != OUT || !on_purged_page(i));
