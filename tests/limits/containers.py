@@ -166,11 +166,18 @@ class Scenes:
             self.unharmed(container)
 
     def pods(self):
-        """The limit of a group above, where it can be seen; without a word on it the container's own counts."""
+        """A limit above the container's, of which it can see the limit only (version 1), or the group (version 2, from the
+        host's view; in a namespace of its own it sees neither)."""
         with self.pod(limit=LIMIT // 2) as pod:
-            container = self.start(pod, own_view=False)
-            self.tally.about("a limit above the container's", PART * LIMIT // 2, container.ask("fill"))
-            self.unharmed(container)
+            seen = pod.group.version == 2
+            for own_view in (False,) if seen else (False, True):
+                container = self.start(pod, own_view=own_view)
+                others = 32 * MIB if seen else 0
+                if others:
+                    pod.container(*TAKER, limit=LIMIT).ask("take", 32)
+                    container.wait_for_looks()
+                self.tally.about("a limit above the container's", PART * (LIMIT // 2 - others), container.ask("fill"))
+                self.unharmed(container)
 
     def nested(self):
         """A group within the container's: of the two the one that leaves less counts."""
