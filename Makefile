@@ -43,7 +43,7 @@ test-programs:
 	@tests/programs/run --library $(abspath $(BUILD))/lib/libration-preload.so
 
 test-limits:
-	@scripts/install-deps build test programs
+	@scripts/install-deps build test programs limits
 	@cmake --preset release -DRN_BUILD_TESTS=ON >/dev/null
 	@$(MAKE) --no-print-directory all
 	@scripts/run-tests $(BUILD) -L limits

@@ -151,6 +151,24 @@ void offer_measure(offer *o) {
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* What was allocated and not yet written to is taken only. Of pages that several hold each has taken its share only. */
+static uint64_t charged(const shared_slot *slot) {
+    uint64_t taken = shared_read(&slot->taken), resident;
+
+    return slot->pid != 0 && process_resident(slot->pid, &resident) && resident < taken ? resident : taken;
+}
+
+uint64_t offer_charged(offer *o) {
+    uint64_t bytes = 0;
+
+    (void)pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (in_use(&o->page->slots[i]))
+            bytes += charged(&o->page->slots[i]);
+    (void)pthread_mutex_unlock(&lock);
+    return bytes;
+}
+
 /* --- processes that come and go: under the lock ------------------------------------------------------------------------- */
 
 /* What a process had, or, where it has become another program, what the one before had. Its share of what others hold, too, is

@@ -35,6 +35,8 @@ void offer_serve(offer *o);
 void offer_sweep(offer *o);
 /* Measures what processes hold that share pages since a fork. */
 void offer_measure(offer *o);
+/* How much of what they have taken is in use, so that the kernel charges it to their cgroup. */
+uint64_t offer_charged(offer *o);
 /* Whether a process has joined. */
 bool offer_knows(const offer *o, pid_t pid);
 /* Adds those that are still there to the totals; nothing is called afterwards. */

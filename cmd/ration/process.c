@@ -74,6 +74,16 @@ bool process_measure(pid_t pid, process_memory *held) {
     return true;
 }
 
+/* Before these lines stand all groups that its user is in. The name can't hold the end of a line. */
+bool process_resident(pid_t pid, uint64_t *bytes) {
+    char text[16384];
+
+    if (read_file(pid, "status", text, sizeof(text)) == 0)
+        return false;
+    *bytes = bytes_in(text, "\nRssAnon:") + bytes_in(text, "\nRssShmem:");
+    return true;
+}
+
 unsigned process_add_children(pid_t pid, pid_t *list, unsigned length, unsigned most) {
     char name[64], text[4096], *at = text;
 

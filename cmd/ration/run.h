@@ -11,6 +11,9 @@
 
 #include "offer.h"
 
+/* A process that allocates nothing holds about half of this, tables and the loader's pages included. */
+#define RUN_LIMIT_MIN ((uint64_t)2 << 20)
+
 typedef struct run_options {
     uint64_t limit, soft, reserve; /* bytes; 0: none, but for the reserve */
     bool limit_auto, reserve_given, harden, quiet;

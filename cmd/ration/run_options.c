@@ -14,9 +14,6 @@
 
 static const char verb[] = "run";
 
-/* A process that allocates nothing holds about half of this, tables and the loader's pages included. */
-#define LIMIT_MIN ((uint64_t)2 << 20)
-
 enum {
     OPTION_LIMIT = 1,
     OPTION_SOFT,
@@ -81,9 +78,9 @@ static int set_limit(run_options *options, const char *value) {
     else if (!size_parse(value, &options->limit) && !percent_parse(value, &options->limit))
         return refuse("--limit", value,
                       "a size with its unit, as 500M, a percentage of the machine's memory, as 40%, or auto");
-    if (failure == 0 && options->limit < LIMIT_MIN) {
+    if (failure == 0 && options->limit < RUN_LIMIT_MIN) {
         command_complain(verb, "--limit %s: %s is less than a program needs to start; give %s or more", value,
-                         size_text(options->limit, text), size_text(LIMIT_MIN, least));
+                         size_text(options->limit, text), size_text(RUN_LIMIT_MIN, least));
         failure = COMMAND_MISUSED;
     }
     return failure;

@@ -103,12 +103,15 @@ static bool reap(run_state *state, int *status) {
 
 /* --- the loop --------------------------------------------------------------------------------------------------------- */
 
+/* Where others have it all, a limit stays: 0 would be none. */
 static void follow_cgroup(run_state *state) {
     cgroup_room_facts facts;
-    uint64_t used = __atomic_load_n(&state->offer.page->used, __ATOMIC_RELAXED);
+    uint64_t limit;
 
-    if (cgroup_room(used, &facts))
-        __atomic_store_n(&state->offer.page->limit, cgroup_auto_limit(&facts), __ATOMIC_RELAXED);
+    if (!cgroup_room(offer_charged(&state->offer), &facts))
+        return;
+    limit = cgroup_auto_limit(&facts);
+    __atomic_store_n(&state->offer.page->limit, limit < RUN_LIMIT_MIN ? RUN_LIMIT_MIN : limit, __ATOMIC_RELAXED);
 }
 
 /* What is to be done ten times a second; measuring may take no more than a part of the time. */
