@@ -214,13 +214,14 @@ def the_stop_key_stops_both_and_fg_lets_both_go_on(terminal):
 
 
 def a_stopped_one_goes_on_in_the_background(terminal):
-    both = begin_pair(terminal, "until [ -e go-on ]; do sleep 0.1; done; exit 6")
+    terminal.send("mkfifo go-on")
+    both = begin_pair(terminal, "read line <go-on; exit 6")
     terminal.keys("\x1a")
     terminal.expect("Stopped")
     wait_for_states(both, "T")
     terminal.send("bg")
     wait_for_states(both, "SRD")
-    terminal.send("touch go-on; wait %1")
+    terminal.send("echo >go-on; wait %1")
     same(6, terminal.status())
 
 
