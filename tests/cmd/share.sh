@@ -252,7 +252,7 @@ same "and is told of" "1 program did not run on Ration (sleep)" \
     "$(tr -s '\n ' ' ' <complaint | grep -o '[0-9]* programs* did not run on Ration ([a-z]*)')"
 # The loader waits for somebody to write to the pipe, then says that it is no library.
 mkfifo slow
-"$ration" run sh -c 'LD_PRELOAD=$LD_PRELOAD:./slow ./member take 1 & sleep 1; echo >slow; wait $!' 2>complaint
+"$ration" run sh -c 'LD_PRELOAD=$LD_PRELOAD:./slow ./member take 1 & sleep 3; echo >slow; wait $!' 2>complaint
 same "one that is slow to begin is not told of" "1 0" \
     "$(grep -c 'slow.*cannot be preloaded' complaint) $(grep -c 'did not run' complaint)"
 

@@ -326,7 +326,7 @@ static void every_slot_can_be_claimed_once_and_again_when_it_is_free(void) {
         REQUIRE(shared_claim(page) == &page->slots[i]);
     CHECK_EQ((unsigned)SHARED_SLOTS, page->slots_ever);
     CHECK(shared_claim(page) == NULL);
-    page->slots[4711].state = SHARED_FREE;
+    __atomic_store_n(&page->slots[4711].state, SHARED_FREE, __ATOMIC_RELEASE);
     CHECK(shared_claim(page) == &page->slots[4711]);
     CHECK(shared_claim(page) == NULL);
 }
@@ -364,7 +364,7 @@ static void who_finds_every_slot_taken_is_not_let_in(void) {
     fill_slots(run.page);
     joined_run = &run;
     CHECK(ended_well(begin_process(be_refused)));
-    run.page->slots[SHARED_SLOTS - 1].state = SHARED_FREE;
+    __atomic_store_n(&run.page->slots[SHARED_SLOTS - 1].state, SHARED_FREE, __ATOMIC_RELEASE);
     CHECK(ended_well(join(&run, nothing_more)));
 }
 
@@ -592,7 +592,7 @@ static void one_whose_number_nobody_knows_keeps_its_slot(void) {
     static offer run;
     begin_run(&run, SHARED_CHILDREN_SHARE);
     shared_slot *slot = shared_claim(run.page);
-    slot->state = SHARED_USED;
+    __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
     offer_sweep(&run);
     CHECK_EQ(1U, slots_in_use(run.page));
 }
