@@ -88,14 +88,18 @@ static bool is_measured(const shared_slot *slot) {
     return in_use(slot) && slot->entangled && slot->pid != 0;
 }
 
-/* Whether it has become another program, and will join as that. */
+/* Whether it has become another program, by where its stack begins now; 0 tells nothing. */
+static bool is_another(shared_slot *slot, uint64_t stack) {
+    if (slot->stack == 0)
+        slot->stack = stack;
+    return stack != 0 && stack != slot->stack;
+}
+
 static bool has_changed(shared_slot *slot) {
     uint64_t stack = 0;
 
     (void)process_started(slot->pid, &stack);
-    if (slot->stack == 0)
-        slot->stack = stack;
-    return stack != slot->stack;
+    return is_another(slot, stack);
 }
 
 /* What it takes into use meanwhile counts twice, until the next time. */
@@ -193,6 +197,7 @@ static void free_slot(offer *o, shared_slot *slot) {
 /* A process that started another program keeps its number, and its slot. */
 static shared_slot *slot_for(offer *o, pid_t pid) {
     shared_slot *slot = slot_of(o, pid);
+    uint64_t stack, started = process_started(pid, &stack);
 
     if (slot != NULL)
         take_back(o, slot);
@@ -200,26 +205,27 @@ static shared_slot *slot_for(offer *o, pid_t pid) {
         slot = shared_claim(o->page);
     if (slot == NULL)
         return NULL;
-    *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = process_started(pid, NULL)};
+    *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = started, .stack = stack};
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);
     return slot;
 }
 
-static bool is_gone(shared_slot *slot) {
-    uint64_t started;
+/* Whether it is gone, or has become another program: one that is on Ration joins anew, with a slot of its own by then. */
+static bool has_left(shared_slot *slot) {
+    uint64_t started, stack;
 
     if (slot->pid == 0)
         return false; /* nobody knows */
-    started = process_started(slot->pid, NULL);
+    started = process_started(slot->pid, &stack);
     if (slot->started == 0)
         slot->started = started;
-    return started == 0 || started != slot->started;
+    return started == 0 || started != slot->started || is_another(slot, stack);
 }
 
 void offer_sweep(offer *o) {
     (void)pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < slots_ever(o); i++)
-        if (in_use(&o->page->slots[i]) && is_gone(&o->page->slots[i]))
+        if (in_use(&o->page->slots[i]) && has_left(&o->page->slots[i]))
             free_slot(o, &o->page->slots[i]);
     (void)pthread_mutex_unlock(&lock);
 }
@@ -330,16 +336,15 @@ static void welcome(const offer *o, int client, const shared_slot *slot) {
     (void)sendmsg(client, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void offer_serve(offer *o) {
-    struct ucred who;
+pid_t offer_serve(offer *o) {
+    struct ucred who = {.pid = 0};
     socklen_t length = sizeof(who);
     int client = accept4(o->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    shared_slot *slot = NULL;
 
     if (client < 0)
-        return;
+        return 0;
     if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0) {
-        shared_slot *slot;
-
         (void)pthread_mutex_lock(&lock);
         slot = slot_for(o, who.pid);
         if (slot != NULL)
@@ -347,4 +352,5 @@ void offer_serve(offer *o) {
         (void)pthread_mutex_unlock(&lock);
     }
     (void)close(client);
+    return slot == NULL ? 0 : who.pid;
 }

@@ -29,9 +29,9 @@ typedef struct offer {
 
 /* Makes the memory and the socket, and starts the thread that answers processes that ask about the dead. 0, or -1 with errno. */
 int offer_open(offer *o, uint64_t limit, enum shared_children children);
-/* Lets one process in, if one is waiting. */
-void offer_serve(offer *o);
-/* Takes back what processes that are gone had taken. */
+/* Lets one process in, if one is waiting. Gives its number, or 0. */
+pid_t offer_serve(offer *o);
+/* Takes back what processes had taken that are gone, or have become other programs. */
 void offer_sweep(offer *o);
 /* Measures what processes hold that share pages since a fork. */
 void offer_measure(offer *o);

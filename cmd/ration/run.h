@@ -27,6 +27,14 @@ typedef struct run_options {
 enum { RUN_HELP = -1 };
 int run_options_read(int argc, char **argv, run_options *options);
 
+enum { STRAYS_MAX = 64 };
+
+/* A process that runs without Ration. */
+typedef struct stray {
+    pid_t pid;
+    char name[32];
+} stray;
+
 /* What the program is started with and what becomes of it. */
 typedef struct run_state {
     const run_options *options;
@@ -34,9 +42,9 @@ typedef struct run_state {
     bool shares; /* offer is there */
     pid_t program;
     const char *name;
-    unsigned strays;     /* programs seen that did not run on Ration */
-    char stray_name[32]; /* one of them */
-    unsigned left;       /* processes that go on */
+    stray strays[STRAYS_MAX];
+    unsigned stray_count;
+    unsigned left; /* processes that go on */
 } run_state;
 
 /* The signals that are forwarded: blocked before the program is started. */

@@ -83,9 +83,9 @@ static void append_events(const run_state *state, char *paragraph) {
     if (ms >= 10)
         append(paragraph, " %llu.%02llu s went into pressure.", (unsigned long long)ms / 1000,
                (unsigned long long)ms % 1000 / 10);
-    if (state->strays != 0)
-        append(paragraph, " %u program%s did not run on Ration (%s).", state->strays, plural(state->strays),
-               state->stray_name);
+    if (state->stray_count != 0)
+        append(paragraph, " %u program%s did not run on Ration (%s).", state->stray_count, plural(state->stray_count),
+               state->strays[state->stray_count - 1].name);
     if (state->left != 0)
         append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
 }

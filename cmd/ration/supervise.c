@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, SHORT_TICK_MS = 20, MEASURE_PART = 20, STRAYS_MAX = 64, DESCENDANTS_MAX = 512 };
+enum { TICK_MS = 100, SHORT_TICK_MS = 20, MEASURE_PART = 20, DESCENDANTS_MAX = 512 };
 
 static uint64_t now_ms(void) {
     struct timespec now;
@@ -37,9 +37,35 @@ static bool contains(const pid_t *list, unsigned length, pid_t pid) {
     return false;
 }
 
+static unsigned find_stray(const run_state *state, pid_t pid) {
+    unsigned at = 0;
+
+    while (at < state->stray_count && state->strays[at].pid != pid)
+        at++;
+    return at;
+}
+
+static void add_stray(run_state *state, pid_t pid) {
+    stray *added = &state->strays[state->stray_count];
+
+    if (state->stray_count == STRAYS_MAX || find_stray(state, pid) != state->stray_count)
+        return;
+    added->pid = pid;
+    process_name(pid, added->name, sizeof(added->name));
+    state->stray_count++;
+}
+
+/* One that has joined after all was slow to begin. */
+static void remove_stray(run_state *state, pid_t pid) {
+    unsigned at = find_stray(state, pid);
+
+    if (at != state->stray_count)
+        state->strays[at] = state->strays[--state->stray_count];
+}
+
 /* One that was not known at the last look either has not just begun. */
 static void look_for_strays(run_state *state) {
-    static pid_t suspects[DESCENDANTS_MAX], told[STRAYS_MAX];
+    static pid_t suspects[DESCENDANTS_MAX];
     static unsigned suspect_count;
     pid_t found[DESCENDANTS_MAX], unknown[DESCENDANTS_MAX] = {0};
     unsigned count = process_add_children(getpid(), found, 0, DESCENDANTS_MAX), unknown_count = 0;
@@ -49,11 +75,8 @@ static void look_for_strays(run_state *state) {
         if (offer_knows(&state->offer, found[i]))
             continue;
         unknown[unknown_count++] = found[i];
-        if (contains(suspects, suspect_count, found[i]) && !contains(told, state->strays, found[i]) &&
-            state->strays < STRAYS_MAX) {
-            process_name(found[i], state->stray_name, sizeof(state->stray_name));
-            told[state->strays++] = found[i];
-        }
+        if (contains(suspects, suspect_count, found[i]))
+            add_stray(state, found[i]);
     }
     memcpy(suspects, unknown, unknown_count * sizeof(unknown[0]));
     suspect_count = unknown_count;
@@ -160,7 +183,7 @@ static int loop(run_state *state, int signals) {
 
         (void)poll(files, 2, state->shares ? (int)(now < next ? next - now : 0) : -1);
         if ((files[1].revents & POLLIN) != 0)
-            offer_serve(&state->offer);
+            remove_stray(state, offer_serve(&state->offer));
         if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
             return status;
         if (state->shares && now_ms() >= next) {

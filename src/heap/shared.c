@@ -40,6 +40,8 @@ static size_t last_footprint;
 /* What its parent had told already when it was forked. */
 static struct { uint64_t denied, pressure_us; } inherited;
 
+static uint64_t stack; /* where the command says that ours begins; a forked child's is there, too */
+
 static bool pid_is_foreign; /* the command knows this process by another number than itself, or not at all */
 
 static void write_word(uint64_t *word, uint64_t value) { // NOLINT(readability-non-const-parameter): exchanged
@@ -180,6 +182,7 @@ bool shared_join(const char *how) {
     }
     own->has_slot = 1;
     mine = &page->slots[welcome.slot];
+    stack = shared_read(&mine->stack);
     pid_is_foreign = welcome.pid != os_process_id();
     shared = page;
     start_watching_forks();
@@ -199,8 +202,12 @@ static int known_pid(void) {
 
 static void begin_slot(shared_slot *slot) {
     size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
-    *slot = (shared_slot){
-        .state = SHARED_CLAIMED, .entangled = 1, .base = SHARED_CHILD, .pid = known_pid(), .footprint = footprint};
+    *slot = (shared_slot){.state = SHARED_CLAIMED,
+                          .entangled = 1,
+                          .base = SHARED_CHILD,
+                          .pid = known_pid(),
+                          .stack = stack,
+                          .footprint = footprint};
     inherited.denied = __atomic_load_n(&root_heap.denied, __ATOMIC_RELAXED);
     inherited.pressure_us = pressure_time();
     __atomic_store_n(&slot->state, SHARED_USED, __ATOMIC_RELEASE);

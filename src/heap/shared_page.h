@@ -29,7 +29,7 @@ typedef struct shared_slot {
     /* Entangled: its share of the memory when that was last measured; all that it has taken into use so far, and what of that
      * had been when it was measured. */
     uint64_t base, grown, grown_before;
-    uint64_t stack; /* where its stack begins: elsewhere once it has become another program; the command's to know */
+    uint64_t stack; /* where its stack begins, as the command sees it: elsewhere once it has become another program */
     /* As it last told: bytes, but for counts and times. */
     uint64_t footprint, peak, live, used, free, mapped, rest, returned;
     uint64_t denied, pressure_us;
