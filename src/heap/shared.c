@@ -20,7 +20,8 @@ enum {
     CHUNK = 256 << 10,
     SLACK = 1 << 20, /* a process gives back what it has taken beyond this, down to a chunk */
     SWEEP_WAIT_MS = 50,
-    JOIN_WAIT_MS = 2000,
+    JOIN_WAIT_MS =
+        10000, /* on a starved machine the command may be late; a process without it would have a limit of its own */
 };
 
 shared_page *shared;
