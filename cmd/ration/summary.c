@@ -57,8 +57,9 @@ static void append_denied(const run_state *state, char *paragraph) {
     if (totals->denied == 0)
         append(paragraph, "; nothing was denied.");
     else
-        append(paragraph, "; %llu request%s of %u process%s denied.", (unsigned long long)totals->denied,
-               plural(totals->denied), totals->denied_processes, totals->denied_processes == 1 ? " was" : "es were");
+        append(paragraph, "; %llu request%s of %u process%s %s denied.", (unsigned long long)totals->denied,
+               plural(totals->denied), totals->denied_processes, totals->denied_processes == 1 ? "" : "es",
+               totals->denied == 1 ? "was" : "were");
 }
 
 /* Where the program's memory was when it last told. */

@@ -52,10 +52,6 @@ void free_aligned_sized(void *block, size_t align, size_t size) {
     rn_free(block);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t size) {
-    return rn_aligned_alloc(align, size);
-}
-
 static size_t next_power_of_two(size_t align) {
     return align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
 }
@@ -69,6 +65,11 @@ EXPORT void *memalign(size_t align, size_t size) {
 }
 
 void *__libc_memalign(size_t align, size_t size) {
+    return memalign(align, size);
+}
+
+/* Not EINVAL where the alignment is none, as later C has it: glibc rounded it up for decades. */
+EXPORT void *aligned_alloc(size_t align, size_t size) {
     return memalign(align, size);
 }
 

@@ -118,13 +118,19 @@ static void posix_memalign_refuses_what_is_no_alignment(void) {
     }
 }
 
-/* ISO C lets an unknown alignment fail; glibc's memalign rounds it up. Nothing may crash, and what comes is free-able.
- */
-static void odd_alignments_do_no_harm(void) {
+static void check_rounded_up(void *block, size_t alignment) {
+    size_t power = 1;
+    while (power < alignment)
+        power *= 2;
+    CHECK(block != NULL && (uintptr_t)block % power == 0);
+    free(block);
+}
+
+static void odd_alignments_are_rounded_up(void) {
     static const size_t odd[] = {0, 1, 2, 3, 4, 5, 7, 12, 24, 100, 4095, 4097, 65537};
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
-        free(aligned_alloc(hide_size(odd[i]), 100));
-        free(memalign(hide_size(odd[i]), 100));
+        check_rounded_up(aligned_alloc(hide_size(odd[i]), 100), odd[i]);
+        check_rounded_up(memalign(hide_size(odd[i]), 100), odd[i]);
     }
 }
 
@@ -205,6 +211,6 @@ static void libc_memalign_is_memalign(void) {
 
 TESTS(TEST(every_alignment_is_kept), TEST(many_aligned_blocks_do_not_overlap), TEST(usable_size_covers_the_request),
       TEST(realloc_keeps_the_contents_of_aligned_blocks), TEST(posix_memalign_refuses_what_is_no_alignment),
-      TEST(odd_alignments_do_no_harm), TEST(impossible_aligned_sizes_are_denied),
+      TEST(odd_alignments_are_rounded_up), TEST(impossible_aligned_sizes_are_denied),
       TEST(impossible_alignments_are_denied), TEST(valloc_gives_whole_pages), TEST(pvalloc_rounds_up_to_pages),
       TEST(libc_memalign_is_memalign))
