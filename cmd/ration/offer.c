@@ -8,6 +8,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -79,7 +80,7 @@ static void raise_taken(const offer *o, shared_slot *slot, uint64_t to) {
     if (taken >= to)
         return;
     __atomic_fetch_add(&slot->taken, to - taken, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&o->page->used, to - taken, __ATOMIC_RELAXED);
+    shared_raise_peak(o->page, __atomic_add_fetch(&o->page->used, to - taken, __ATOMIC_RELAXED));
 }
 
 /* --- measuring: under the lock ---------------------------------------------------------------------------------------- */
@@ -279,8 +280,17 @@ static int start_answering(offer *o) {
 
 /* --- the page and the socket ------------------------------------------------------------------------------------ */
 
+/* Where we were started without a standard file, its number is not for ours: /dev/null will be there. */
+static int above_standard_files(int file) {
+    int above = file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (file >= 0)
+        (void)close(file);
+    return above;
+}
+
 static int make_page(offer *o, uint64_t limit, enum shared_children children) {
-    o->memory = memfd_create("ration", MFD_CLOEXEC);
+    o->memory = above_standard_files(memfd_create("ration", MFD_CLOEXEC));
     if (o->memory < 0 || ftruncate(o->memory, sizeof(*o->page)) != 0)
         return -1;
     o->page = mmap(NULL, sizeof(*o->page), PROT_READ | PROT_WRITE, MAP_SHARED, o->memory, 0);
@@ -303,7 +313,7 @@ static int make_socket(offer *o) {
     length = (size_t)snprintf(o->name, sizeof(o->name), "ration-%d-%016llx%016llx", (int)getpid(),
                               (unsigned long long)secret[0], (unsigned long long)secret[1]);
     memcpy(address.sun_path + 1, o->name, length);
-    o->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    o->socket = above_standard_files(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (o->socket < 0 || bind(o->socket, (struct sockaddr *)&address,
                               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) != 0)
         return -1;

@@ -8,9 +8,11 @@
 #include "image.h"
 #include "library.h"
 #include "program.h"
+#include "sizes.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -99,8 +101,13 @@ static int set_bytes(const char *name, uint64_t bytes) {
     return setenv(name, text, 1);
 }
 
-static int set_or_unset(const char *name, const char *value) {
-    return value == NULL || value[0] == 0 ? unsetenv(name) : setenv(name, value, 1);
+/* Where a process writes it that has changed its directory. */
+static int set_autopsy(const char *directory) {
+    char whole[PATH_MAX];
+
+    if (directory == NULL)
+        return 0;
+    return setenv("RATION_AUTOPSY", realpath(directory, whole) == NULL ? directory : whole, 1);
 }
 
 /* How to join, and the limit where that is not possible. */
@@ -118,20 +125,34 @@ static bool is_nested(void) {
     return getenv("RATION_RUN") != NULL;
 }
 
+/* The limit that each process has in the run around this one; 0: none. */
+static uint64_t limit_around(void) {
+    const char *value = getenv("RATION_LIMIT");
+    uint64_t bytes = 0;
+
+    return is_nested() && value != NULL && size_parse(value, &bytes) ? bytes : 0;
+}
+
+static uint64_t least(uint64_t limit, uint64_t other) {
+    return other != 0 && other < limit ? other : limit;
+}
+
+/* What a variable says already, told by who started us or by a run around this one, holds where no option says otherwise. */
 static int set_environment(const run_state *state, const char *library) {
     const run_options *options = state->options;
     bool own_limit = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
     int failure = preload(library);
 
-    failure |= own_limit ? set_bytes("RATION_LIMIT", options->limit) : unsetenv("RATION_LIMIT");
-    failure |= options->soft != 0 ? set_bytes("RATION_SOFT", options->soft) : unsetenv("RATION_SOFT");
+    if (own_limit)
+        failure |= set_bytes("RATION_LIMIT", least(options->limit, limit_around()));
+    if (options->soft != 0)
+        failure |= set_bytes("RATION_SOFT", options->soft);
     if (options->reserve_given)
         failure |=
             options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);
-    else
-        failure |= unsetenv("RATION_RESERVE");
-    failure |= set_or_unset("RATION_ON_LIMIT", options->on_limit);
-    failure |= set_or_unset("RATION_AUTOPSY", options->autopsy);
+    if (options->on_limit[0] != 0)
+        failure |= setenv("RATION_ON_LIMIT", options->on_limit, 1);
+    failure |= set_autopsy(options->autopsy);
     if (options->statistics != NULL)
         failure |= setenv("RATION_STATS", options->statistics, 1);
     if (options->harden)

@@ -48,8 +48,7 @@ bool heap_has_room(const struct heap *heap, size_t bytes) {
     return allows(heap, sum);
 }
 
-size_t heap_excess(const struct heap *heap, size_t bytes) {
-    size_t limit = heap == &root_heap ? footprint_limit() : read_size(&heap->limit);
+size_t heap_excess(const struct heap *heap, size_t bytes, size_t limit) {
     size_t held = heap == &root_heap ? footprint_bytes() : read_size(&heap->used);
     return limit != 0 && held + bytes > limit ? held + bytes - limit : 0;
 }

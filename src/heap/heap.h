@@ -103,8 +103,8 @@ void heap_note_denied(struct heap *);
 struct heap *heap_without_room(struct heap *, size_t bytes);
 /* Whether the heap's limit allows it what it holds and so many bytes more. */
 bool heap_has_room(const struct heap *, size_t bytes);
-/* How far so many bytes more, which are conceivable, would take the heap beyond its limit. */
-size_t heap_excess(const struct heap *, size_t bytes);
+/* How far so many bytes more, which are conceivable, would take the heap beyond such a limit; 0 is none. */
+size_t heap_excess(const struct heap *, size_t bytes, size_t limit);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
 /* How far the heap is beyond its soft limit. */
@@ -157,6 +157,8 @@ void heap_tree_unlock(void);
  * through the list, from 0. False when all was tried, or nothing could help: the request is to be denied. No lock is
  * held. */
 bool pressure_relieve(struct heap *, size_t bytes, unsigned *stages);
+/* The same where the heap itself holds more than a limit that it is to have. */
+bool pressure_relieve_to(struct heap *, size_t limit, unsigned *stages);
 /* After a request of this thread's took the heap or one above it beyond its soft limit: gives some memory back, in less than
  * 100 us. No lock is held. */
 void pressure_ease(struct heap *);

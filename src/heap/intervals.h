@@ -12,6 +12,7 @@
 typedef enum interval_state {
     INTERVAL_WRITABLE,   /* private: written pages are the process's own */
     INTERVAL_PROTECTED,  /* was so: what was written to it may still be there */
+    INTERVAL_LATE,       /* written pages are the process's own, and count as they are measured */
     INTERVAL_SHARED,     /* of no file: written pages count as the process's own, as long as there are any */
     INTERVAL_SHARED_FILE /* written pages are the file's */
 } interval_state;

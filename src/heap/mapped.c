@@ -217,13 +217,22 @@ void mapped_note_protected(uintptr_t start, size_t size) {
         piece = piece_at(start, end);
         if (piece.state == INTERVAL_WRITABLE && piece.charge != 0)
             mapped_note(start, piece.end - start, INTERVAL_PROTECTED, piece.charge);
-        else if (piece.state == INTERVAL_WRITABLE)
+        else if (piece.state == INTERVAL_WRITABLE || piece.state == INTERVAL_LATE)
             mapped_forget(start, piece.end - start);
     }
 }
 
 interval_state mapped_state_of(uintptr_t start) {
     return piece_at(start, start + 1).state;
+}
+
+bool mapped_counts(uintptr_t start, size_t size) {
+    bool begun = mapped_begin();
+    interval piece = {.state = INTERVAL_PROTECTED};
+    if (begun)
+        piece = piece_at(start, start + size);
+    mapped_end(begun, 0);
+    return piece.charge != 0 || piece.state == INTERVAL_WRITABLE || piece.state == INTERVAL_SHARED;
 }
 
 static size_t sum_over(uintptr_t start, size_t size, size_t (*of)(const interval *)) {

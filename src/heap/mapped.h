@@ -36,6 +36,8 @@ void mapped_note_protected(uintptr_t start, size_t size);
 /* What would be charged more were the range writable; what is charged for it; and what it is. */
 size_t mapped_uncharged(uintptr_t start, size_t size);
 size_t mapped_charge_of(uintptr_t start, size_t size);
+/* Whether what begins there is charged for, or would be for what is resident of it. */
+bool mapped_counts(uintptr_t start, size_t size);
 interval_state mapped_state_of(uintptr_t start);
 
 /* A thread is about to be made: false if the limit has no room for it. It was not made after all. This thread is the one; it

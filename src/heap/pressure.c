@@ -13,6 +13,7 @@ typedef struct shortage {
     size_t bytes;
     struct heap *heap;
     bool by_limit;
+    size_t new_limit; /* that the heap is to have; 0: it is not to be changed */
 } shortage;
 
 /* --- the library's own ---------------------------------------------------------------------------------------- */
@@ -30,6 +31,8 @@ static size_t fallen(size_t before, size_t after) {
 }
 
 static bool still_short(const shortage *s, size_t released) {
+    if (s->new_limit != 0)
+        return heap_excess(s->heap, 0, s->new_limit) != 0;
     return s->by_limit ? heap_without_room(s->heap, s->bytes) == s->heap : released == 0;
 }
 
@@ -76,9 +79,15 @@ static size_t release_caches(const shortage *s) {
 
 /* --- the program's -------------------------------------------------------------------------------------------- */
 
+static size_t limit_of(const shortage *s) {
+    if (s->new_limit != 0)
+        return s->new_limit;
+    return s->heap == &root_heap ? footprint_limit() : __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED);
+}
+
 /* Where a limit is lowered it is more than was asked for. */
 static size_t wanted(const shortage *s) {
-    size_t excess = s->by_limit ? heap_excess(s->heap, s->bytes) : 0;
+    size_t excess = s->by_limit ? heap_excess(s->heap, s->bytes, limit_of(s)) : 0;
     return excess > s->bytes ? excess : s->bytes;
 }
 
@@ -119,7 +128,7 @@ static size_t look_for_memory(void) {
 }
 
 static size_t wait_for_memory(const shortage *s) {
-    if (!on_limit_waits() || !s->by_limit || s->heap != &root_heap)
+    if (!on_limit_waits() || !s->by_limit || s->heap != &root_heap || s->new_limit != 0)
         return 0;
     return on_limit_wait(s->bytes, look_for_memory);
 }
@@ -144,7 +153,7 @@ static unsigned stage_of(unsigned stages) {
 static bool is_conceivable(const shortage *s) {
     if (!s->by_limit)
         return s->bytes <= footprint_bytes();
-    return s->bytes <= (s->heap == &root_heap ? footprint_limit() : __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED));
+    return s->bytes <= limit_of(s);
 }
 
 /* What a request needs: small blocks are made a page at a time, large ones are whole pages. */
@@ -194,6 +203,13 @@ bool pressure_relieve(struct heap *heap, size_t bytes, unsigned *stages) {
     if (stage_of(*stages) == 0)
         this_thread.wait_until = 0;
     return is_conceivable(&s) && take_measures(&s, stages);
+}
+
+bool pressure_relieve_to(struct heap *heap, size_t limit, unsigned *stages) {
+    const shortage s = {.heap = heap, .by_limit = true, .new_limit = limit};
+    if (heap_excess(heap, 0, limit) == 0)
+        return true;
+    return !this_thread.relieving && stage_of(*stages) < MEASURES && take_measures(&s, stages);
 }
 
 uint64_t pressure_time(void) {

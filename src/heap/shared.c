@@ -84,15 +84,15 @@ static void note_footprint(size_t footprint) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-/* Takes so many bytes, and a chunk more if there is room. Gives what it took; 0 where there is no room. */
+/* Takes so many bytes, and a chunk more if there is room; not of the reserve, which is for who was denied only. Gives what it took; 0 where there is no room. */
 static uint64_t take(uint64_t bytes, uint64_t limit) {
     uint64_t used = shared_read(&shared->used), more;
     do {
         if (used + bytes > limit)
             return 0;
-        more = used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
+        more = !this_thread.denied && used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
     } while (!__atomic_compare_exchange_n(&shared->used, &used, used + more, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    os_raise(&shared->peak, used + more);
+    shared_raise_peak(shared, used + more);
     return more;
 }
 

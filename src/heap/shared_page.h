@@ -58,6 +58,13 @@ static inline uint64_t shared_read(const uint64_t *value) {
     return __atomic_load_n(value, __ATOMIC_RELAXED);
 }
 
+/* So much is taken now. */
+static inline void shared_raise_peak(shared_page *page, uint64_t used) {
+    uint64_t peak = shared_read(&page->peak);
+    while (peak < used && !__atomic_compare_exchange_n(&page->peak, &peak, used, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 /* The lowest free slot, claimed: it is SHARED_USED once the claimer has filled it in. NULL where none is free. */
 static inline shared_slot *shared_claim(shared_page *page) {
     for (uint32_t i = 0; i < SHARED_SLOTS; i++) {

@@ -207,17 +207,27 @@ void rn_heap_destroy(rn_heap *handle) {
 
 /* --- limits --------------------------------------------------------------------------------------------------- */
 
+/* Nobody is denied anything for a limit that may not come to hold: what was charged between a look and the limit's change undoes
+ * that. A limit that another thread sets meanwhile is not undone. */
+static bool lower_or_raise(struct heap *heap, size_t limit) {
+    size_t before = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
+    if (heap_excess(heap, 0, limit) != 0 ||
+        !__atomic_compare_exchange_n(&heap->limit, &before, limit, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return false;
+    if (heap_excess(heap, 0, limit) == 0)
+        return true;
+    __atomic_compare_exchange_n(&heap->limit, &limit, before, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return false;
+}
+
 int rn_heap_set_limit(rn_heap *handle, size_t limit) {
     start_once();
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap && limit != 0)
         mapped_measure();
-    size_t before = __atomic_exchange_n(&heap->limit, limit, __ATOMIC_RELAXED);
-    for (unsigned stages = 0; !heap_has_room(heap, 0);)
-        if (!pressure_relieve(heap, 0, &stages)) {
-            __atomic_compare_exchange_n(&heap->limit, &limit, before, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    for (unsigned stages = 0; !lower_or_raise(heap, limit);)
+        if (!pressure_relieve_to(heap, limit, &stages))
             return RN_EBUSY;
-        }
     return 0;
 }
 

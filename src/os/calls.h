@@ -18,8 +18,10 @@ static inline long os_call_munmap(void *start, size_t length) {
     return os_syscall(SYS_munmap, (long)start, (long)length, 0, 0, 0, 0);
 }
 
-static inline long os_call_mprotect(void *start, size_t length, int protection) {
-    return os_syscall(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
+/* key -1: mprotect(2). */
+static inline long os_call_mprotect(void *start, size_t length, int protection, int key) {
+    long number = key == -1 ? SYS_mprotect : SYS_pkey_mprotect;
+    return os_syscall(number, (long)start, (long)length, protection, key, 0, 0);
 }
 
 static inline long os_call_mremap(uintptr_t start, size_t old_length, size_t new_length, int flags, void *wanted) {

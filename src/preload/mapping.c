@@ -61,9 +61,10 @@ static bool is_charged_late(int flags) {
 static void note(uintptr_t start, size_t size, int protection, int flags) {
     if (is_shared(flags) && is_of_file(flags))
         mapped_note(start, size, INTERVAL_SHARED_FILE, 0);
+    else if (is_charged(protection, flags) && is_charged_late(flags))
+        mapped_note(start, size, INTERVAL_LATE, 0);
     else if (is_charged(protection, flags))
-        mapped_note(start, size, is_shared(flags) ? INTERVAL_SHARED : INTERVAL_WRITABLE,
-                    is_charged_late(flags) ? 0 : size);
+        mapped_note(start, size, is_shared(flags) ? INTERVAL_SHARED : INTERVAL_WRITABLE, size);
     else
         mapped_forget(start, size);
 }
@@ -109,14 +110,14 @@ EXPORT int munmap(void *start, size_t length) {
 
 /* --- mprotect ------------------------------------------------------------------------------------------------- */
 
-static long protect(void *start, size_t length, int protection) {
+static long protect(void *start, size_t length, int protection, int key) {
     size_t size = is_ours(start) ? 0 : whole_pages(length);
     bool writable = (protection & PROT_WRITE) != 0;
     size_t reserved = writable ? mapped_uncharged((uintptr_t)start, size) : 0;
     if (!mapped_reserve(reserved))
         return -ENOMEM;
     bool begun = mapped_begin();
-    long result = os_call_mprotect(start, length, protection);
+    long result = os_call_mprotect(start, length, protection, key);
     if (begun && !failed(result) && writable)
         mapped_note_writable((uintptr_t)start, size);
     else if (begun && !failed(result))
@@ -126,7 +127,11 @@ static long protect(void *start, size_t length, int protection) {
 }
 
 EXPORT int mprotect(void *start, size_t length, int protection) {
-    return (int)with_errno(protect(start, length, protection));
+    return (int)with_errno(protect(start, length, protection, -1));
+}
+
+EXPORT int pkey_mprotect(void *start, size_t length, int protection, int key) {
+    return (int)with_errno(protect(start, length, protection, key));
 }
 
 /* --- mremap --------------------------------------------------------------------------------------------------- */
@@ -141,9 +146,10 @@ typedef struct moving {
     int flags;
 } moving;
 
-/* What the mapping at its new place is charged more than at its old one. What is not noted is not charged either. */
+/* What the mapping at its new place is charged more than at its old one. What is not noted is not charged either; what is, also
+ * where none of it was resident when that was last looked at. */
 static size_t bytes_to_grow(const moving *m) {
-    if (m->old_size == 0 || mapped_charge_of(m->from, m->old_size) == 0)
+    if (m->old_size == 0 || !mapped_counts(m->from, m->old_size))
         return 0;
     if ((m->flags & MREMAP_DONTUNMAP) != 0)
         return m->new_size;

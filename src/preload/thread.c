@@ -50,7 +50,7 @@ static int create_counted(pthread_t *made, const pthread_attr_t *attributes, tas
 
 EXPORT int pthread_create(pthread_t *made, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
     int saved = errno;
-    task *wanted = rn_malloc(sizeof *wanted);
+    task *wanted = rn_heap_malloc(rn_heap_root(), sizeof *wanted); /* it outlives what is pushed */
     errno = saved;
     if (wanted == NULL)
         return EAGAIN;

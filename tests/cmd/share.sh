@@ -207,6 +207,16 @@ same "what a program held before it became one without Ration the others get" "h
 
 # --- who shares
 
+same "so it is where the run began without standard files" "held 7" "$("$ration" run --quiet --limit 64M --autopsy autopsies \
+    sh -c 'rm -f held; ./member hold 40 held & ./member wait held; ./member take 40; echo "$(cat held) $?" >told; kill $!' \
+    <&- >&-; cat told)"
+same "a run within a run that gives each process a limit has none above it" 7 "$("$ration" run --quiet --limit 64M \
+    --children each --autopsy autopsies "$ration" run --quiet --limit 1G ./member take 80; echo $?)"
+same "what happens at the limit of the outer run happens in the inner one" 9 "$("$ration" run --quiet --limit 64M \
+    --on-limit exit:9 --autopsy autopsies "$ration" run --quiet ./member take 80 2>/dev/null; echo $?)"
+mkdir -p elsewhere relative && rm -f relative/* elsewhere/*
+"$ration" run --quiet --limit 64M --autopsy relative sh -c 'cd elsewhere; ../member take 80'
+same "an autopsy lies where the command was told, whatever the program's directory" 1 "$(find relative -name '*.autopsy' | wc -l)"
 same "each: two processes have the limit for themselves" "held 0 7" "$("$ration" run --quiet --limit 64M --children each \
     --autopsy autopsies sh -c 'rm -f held; ./member hold 40 held & ./member wait held; ./member take 40; second=$?
     ./member take 80; echo "$(cat held) $second $?"; kill $!')"

@@ -314,10 +314,47 @@ static void threads_at_the_limit_do_not_call_at_once(void) {
     rn_heap_destroy(held.heap);
 }
 
+/* --- limits that can't be ---------------------------------------------------------------------------------------- */
+
+enum { LOWERINGS = 500 };
+
+static struct {
+    rn_heap *heap;
+    bool over;
+} lowered;
+
+static void *lower_in_vain(void *limit) {
+    for (int i = 0; i < LOWERINGS; i++)
+        CHECK_EQ(RN_EBUSY, rn_heap_set_limit(lowered.heap, (size_t)limit));
+    __atomic_store_n(&lowered.over, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+/* Neither while it is tried, nor by one thread's giving back what another tried. */
+static void a_limit_that_is_refused_denies_nothing(void) {
+    lowered.heap = made(NULL, "lowered", 100 * MIB);
+    void *kept = rn_heap_malloc(lowered.heap, 8 * MIB);
+    pthread_t threads[2];
+    lowered.over = false;
+    for (size_t i = 0; i < 2; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, lower_in_vain, (void *)((i + 1) * MIB)) == 0);
+    while (!__atomic_load_n(&lowered.over, __ATOMIC_ACQUIRE)) {
+        void *block = rn_heap_malloc(lowered.heap, 200 << 10);
+        CHECK(block != NULL);
+        rn_free(block);
+    }
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_EQ((size_t)100 * MIB, stats_of(lowered.heap).limit);
+    CHECK_EQ((size_t)0, stats_of(lowered.heap).denied);
+    rn_free(kept);
+    rn_heap_destroy(lowered.heap);
+}
+
 TESTS(TEST(nearly_all_of_a_limit_can_be_filled_in_any_size_after_any), TEST(idle_pages_of_one_size_serve_another),
       TEST(what_a_sleeping_thread_has_cached_is_to_be_had), TEST(a_limit_bounds_the_subtree),
       TEST(realloc_is_denied_with_the_block_as_it_was), TEST(a_limit_may_be_raised_and_lowered),
       TEST(the_roots_limit_bounds_what_is_nobodys_too), TEST(callbacks_run_in_order_and_no_more_than_needed),
       TEST(callbacks_run_only_when_nothing_else_helps), TEST(a_callback_may_take_itself_back),
       TEST(a_callback_may_destroy_its_own_heap), TEST(a_callback_is_not_called_by_what_it_asks_for),
-      TEST(threads_at_the_limit_do_not_call_at_once))
+      TEST(threads_at_the_limit_do_not_call_at_once), TEST(a_limit_that_is_refused_denies_nothing))

@@ -14,6 +14,9 @@
 #define WEAK __attribute__((weak))
 extern rn_heap *root_of_ration(void) __asm__("rn_heap_root") WEAK;
 extern void stats_of_ration(const rn_heap *, rn_stats *) __asm__("rn_heap_stats") WEAK;
+extern rn_heap *heap_of_ration(rn_heap *, const char *, size_t) __asm__("rn_heap_new") WEAK;
+extern void push_of_ration(rn_heap *) __asm__("rn_heap_push") WEAK;
+extern void pop_of_ration(void) __asm__("rn_heap_pop") WEAK;
 extern int limit_of_ration(rn_heap *, size_t) __asm__("rn_heap_set_limit") WEAK;
 
 enum { PAGE = 4096, MIB = 1 << 20, RW = PROT_READ | PROT_WRITE, OWN = MAP_PRIVATE | MAP_ANONYMOUS };
@@ -167,6 +170,26 @@ static void threads_count_until_they_end(void) {
     CHECK_EQ(before, counted());
 }
 
+static void *end_at_once(void *argument) {
+    return argument;
+}
+
+/* It outlives what the thread that makes it has pushed. */
+static void what_a_thread_begins_with_is_in_no_pushed_heap(void) {
+    if (!counted_here())
+        return;
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, end_at_once, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    rn_heap *heap = heap_of_ration(NULL, "pushed", 0);
+    rn_stats stats;
+    push_of_ration(heap);
+    REQUIRE(pthread_create(&thread, NULL, end_at_once, NULL) == 0);
+    pop_of_ration();
+    stats_of_ration(heap, &stats);
+    CHECK_EQ((size_t)0, stats.objects);
+    pthread_join(thread, NULL);
+}
+
 static void what_is_mapped_past_libc_counts_as_measured(void) {
     if (!counted_here())
         return;
@@ -204,10 +227,6 @@ static void fill(char *range, size_t size) {
         ((volatile char *)range)[i] = 1;
 }
 
-static void *end_at_once(void *argument) {
-    return argument;
-}
-
 static void meet_the_limit(void) {
     char *none = map(64 * MIB, PROT_NONE, OWN);
     set_limit(32 * MIB);
@@ -219,12 +238,17 @@ static void meet_the_limit(void) {
     char *range = map(8 * MIB, RW, OWN);
     MUST(range != MAP_FAILED);
     MUST(mremap(range, 8 * MIB, 64 * MIB, MREMAP_MAYMOVE) == MAP_FAILED && errno == ENOMEM);
-    MUST(figures().denied == denied + 4);
+    MUST(pkey_mprotect(none, 64 * MIB, RW, -1) == -1 && errno == ENOMEM);
+    MUST(figures().denied == denied + 5);
     fill(range, 8 * MIB);
     for (int i = 0; i < 100; i++) { /* never touched: so none is denied */
         char *more = map(8 * MIB, RW, OWN);
         MUST(more != MAP_FAILED);
     }
+    char *untouched = map(MIB, RW, OWN);
+    for (int i = 0; i < 4; i++) /* what was not touched has been found to be nothing by then */
+        MUST(map(8 * MIB, RW, OWN) != MAP_FAILED);
+    MUST(mremap(untouched, MIB, 64 * MIB, MREMAP_MAYMOVE) == MAP_FAILED && errno == ENOMEM);
     char *late = map((size_t)1 << 36, RW, OWN | MAP_NORESERVE);
     MUST(late != MAP_FAILED);
 }
@@ -355,6 +379,7 @@ static void signal_handlers_may_map(void) {
 TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over),
       TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
       TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
-      TEST(what_is_mapped_past_libc_counts_as_measured), TEST(each_call_meets_the_limit),
-      TEST(what_was_touched_is_denied_at_the_limit), TEST(what_is_read_of_a_file_takes_no_room),
-      TEST(shared_memory_takes_room), TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
+      TEST(what_a_thread_begins_with_is_in_no_pushed_heap), TEST(what_is_mapped_past_libc_counts_as_measured),
+      TEST(each_call_meets_the_limit), TEST(what_was_touched_is_denied_at_the_limit),
+      TEST(what_is_read_of_a_file_takes_no_room), TEST(shared_memory_takes_room),
+      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
