@@ -22,7 +22,7 @@ static void before_fork(void) {
     if (forking)
         return;
     forking = true;
-    __atomic_store_n(&state, WATCHING, __ATOMIC_RELEASE); /* the child will know, whoever registered this */
+    __atomic_exchange_n(&state, WATCHING, __ATOMIC_ACQ_REL); /* the child will know, whoever registered this */
     shared_before_fork();
     threads_before_fork();
     hardened_lock();
