@@ -150,7 +150,7 @@ static void give_small(span *s, void *block) {
 /* The span in use that an address lies in; where it lies in none, that is said, and the end. */
 static inline span *span_in_use(const void *block, const char *if_foreign, const char *if_free) {
     page_entry *entry = page_map_entry(block);
-    if (entry->tag == 0)
+    if (entry->tag == 0 || !page_map_reaches(block))
         misuse(block, if_foreign);
     if ((entry->tag & 0xff) == TAG_FREE)
         misuse(block, if_free);
@@ -304,7 +304,7 @@ void *rn_realloc(void *block, size_t size) {
     const page_entry *entry = page_map_entry(block);
     const span *s = span_of_id(entry->span);
     unsigned class_index = entry->tag & 0xff;
-    if (UNLIKELY(class_index >= SIZE_CLASSES_COUNT || entry->tag == 0 || s->hardened))
+    if (UNLIKELY(class_index >= SIZE_CLASSES_COUNT || entry->tag == 0 || s->hardened || !page_map_reaches(block)))
         return realloc_slow(block, size);
     check_start(s, block);
     size_t old_size = size_classes[class_index].size;
@@ -316,8 +316,9 @@ void *rn_realloc(void *block, size_t size) {
 
 rn_heap *rn_heap_of(const void *block) {
     const span *s = NULL;
-    page_entry *entry = page_map_entry(untagged((void *)block));
-    if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE)
+    block = untagged((void *)block);
+    page_entry *entry = page_map_entry(block);
+    if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE && page_map_reaches(block))
         s = span_of_id(entry->span);
     return s == NULL ? NULL : handle_of(s->heap);
 }

@@ -8,7 +8,7 @@ enum { LINE_MAX_BYTES = 256 };
 
 static int describe_block(char *out, size_t room, const void *block) {
     page_entry *entry = page_map_entry(block);
-    if (entry->tag == 0 || (entry->tag & 0xff) == TAG_FREE)
+    if (entry->tag == 0 || (entry->tag & 0xff) == TAG_FREE || !page_map_reaches(block))
         return 0;
     const span *s = span_of_id(entry->span);
     size_t size = s->state == SPAN_LARGE ? s->size : size_classes[s->class_index].size;

@@ -70,6 +70,29 @@ static void a_foreign_address_is_seen_at_once(void) {
     CHECK_ABORTS("ration: %p: free of an address that is not Ration's", rn_free(hide(&not_a_block)));
 }
 
+/* arm64 leaves bits 56 and above out by itself. */
+static void *with_upper_bit(void *block, unsigned bit) {
+    return hide((void *)((uintptr_t)block ^ (uintptr_t)1 << bit));
+}
+
+static void an_address_whose_upper_bits_are_wrong_is_foreign(size_t size) {
+    void *block = rn_malloc(size);
+    CHECK_ABORTS("ration: %p: free of an address that is not Ration's", rn_free(with_upper_bit(block, 48)));
+    CHECK_ABORTS("ration: %p: free of an address that is not Ration's", rn_free(with_upper_bit(block, 55)));
+    CHECK_ABORTS("ration: %p: not a block of Ration's", (void)!rn_realloc(with_upper_bit(block, 55), size + 1));
+    CHECK_ABORTS("ration: %p: not a block of Ration's", (void)rn_usable_size(with_upper_bit(block, 55)));
+    CHECK(rn_heap_of(with_upper_bit(block, 55)) == NULL);
+    rn_free(block);
+}
+
+static void the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign(void) {
+    an_address_whose_upper_bits_are_wrong_is_foreign(100);
+}
+
+static void the_address_of_a_large_block_with_wrong_upper_bits_is_foreign(void) {
+    an_address_whose_upper_bits_are_wrong_is_foreign(100000);
+}
+
 static void a_large_block_freed_twice_is_seen_at_once(void) {
     void *block = rn_malloc(100000);
     rn_free(block);
@@ -143,6 +166,8 @@ static void a_pop_without_its_push_is_seen(void) {
 TESTS(TEST(a_block_freed_twice_in_a_row_is_seen_at_once), TEST(a_block_freed_twice_later_is_seen_when_it_is_flushed),
       TEST(an_address_inside_a_block_is_seen), TEST(an_address_inside_a_large_block_is_seen_at_once),
       TEST(a_block_never_handed_out_is_seen), TEST(a_foreign_address_is_seen_at_once),
+      TEST(the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign),
+      TEST(the_address_of_a_large_block_with_wrong_upper_bits_is_foreign),
       TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
       TEST(a_freed_large_block_can_not_be_resized), TEST(the_line_names_the_heap),
       TEST(a_double_free_is_seen_when_its_thread_ends), TEST(the_root_can_not_be_destroyed),
