@@ -363,22 +363,29 @@ void hardened_forget(thread *t, const struct heap *heap) {
 
 /* --- the end -------------------------------------------------------------------------------------------------- */
 
+static bool live_holds(const span *s, const void *block, int content) {
+    return content >= 0 && content < FREED && canary_holds(block, (size_t)content, room_of(s->class_index));
+}
+
 static void check_block(const span *s, const void *block, bool in_store) {
     int content = read_seal(s, block);
     if (content == PATTERN_WHOLE)
         check_freed(s, block);
-    else if (content < 0 && !in_store)
+    else if (!in_store && content != PATTERN_NONE && !live_holds(s, block, content))
         misuse(block, "the bytes behind the block were overwritten");
 }
 
 /* Blocks in the store may never have had a seal, or lie on pages that are gone. */
-static void check_span(const span *s) {
-    if (!s->hardened || s->state != SPAN_SMALL)
-        return;
+static void check_small_span(const span *s) {
     for (unsigned i = 0; i < s->carved; i++) {
         const void *block = (const void *)(s->start + i * (size_t)size_classes[s->class_index].size);
         check_block(s, block, (s->free_blocks[i / 64] >> i % 64 & 1) != 0);
     }
+}
+
+static void check_span(const span *s) {
+    if (s->hardened)
+        (s->state == SPAN_LARGE ? hardened_check_large : check_small_span)(s);
 }
 
 void hardened_check_heap(struct heap *heap) {

@@ -282,7 +282,8 @@ void cache_destroy(cache *);
 cache *cache_new(struct heap *);
 
 void threads_start(void);
-/* Whether no other thread has anything cached. */
+/* Whether no other thread has anything cached, nor may have left a block half handed out or half taken back when it was lost in a
+ * fork. */
 bool threads_alone(void);
 /* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
