@@ -178,7 +178,7 @@ static inline void *issue(char *block, unsigned class_index, size_t size) {
         return NULL;
     size_t room = room_of(class_index);
     uint64_t key = key_of(span_of_block(block), block);
-    if (UNLIKELY(!is_intact(block, room, key)))
+    if (UNLIKELY(!is_intact(block, room, key)) && !this_thread.aborting)
         misuse_of_freed(block);
     set_canary(block, size, room);
     *seal_of(block, room) = seal_value(key, (unsigned)size);

@@ -225,6 +225,7 @@ typedef struct local {
     uint8_t busy;
     uint8_t ended;       /* the thread's end has begun: no caches any more */
     uint8_t inside;      /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t aborting;    /* for a misuse: what it frees stays */
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
@@ -294,6 +295,8 @@ void threads_drop_heap(struct heap *);
 /* The same of this thread's alone; what it has cached goes back. */
 void thread_drop_own(struct heap *);
 void thread_drain_own(void);
+/* What the thread had cached is lost, and it has no caches any more: it was stopped in the middle of a batch. */
+void thread_abandon_caches(void);
 /* Around vfork: the thread makes no use of sequences, which its child could not restart. */
 void thread_before_vfork(void);
 void thread_after_vfork(void);

@@ -158,7 +158,7 @@ static inline span *span_in_use(const void *block, const char *if_foreign, const
 }
 
 COLD void free_slow(void *block) {
-    if (block == NULL)
+    if (block == NULL || UNLIKELY(this_thread.aborting))
         return;
     start_once();
     span *s = span_in_use(block, "free of an address that is not Ration's",

@@ -1,6 +1,7 @@
 /* misuse.c: what is said when a program has handed back what it must not: one line, then abort(). */
 #include "sample.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,15 +16,31 @@ static int describe_block(char *out, size_t room, const void *block) {
     return snprintf(out, room, " (%zu-byte class, heap \"%s\")", size, s->heap->name);
 }
 
+/* The program's handler of SIGABRT may allocate, though locks are held here and the thread's caches are half given back: its
+ * blocks come straight from the stores, and are not looked at. */
+static void make_ready_for_handler(void) {
+    this_thread.aborting = 1;
+    this_thread.inside++; /* so that nothing is judged if the handler exits */
+    os_hold_all(true);
+    thread_abandon_caches();
+    __atomic_store_n(&sample_first, 0, __ATOMIC_RELAXED);
+}
+
+static _Noreturn void abort_past_handler(void) {
+    signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
 void misuse(const void *block, const char *what) {
+    if (this_thread.aborting)
+        abort_past_handler();
     start_once(); /* which remembers what descriptor 2 was */
     char line[LINE_MAX_BYTES], block_text[LINE_MAX_BYTES / 2] = "";
     describe_block(block_text, sizeof block_text, block);
     int length = snprintf(line, sizeof line, "ration: %p%s: %s\n", block, block_text, what);
     if (length > 0)
         os_say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
-    if (hardened || sample_is_taken())
-        os_hold_all(true); /* locks may be held here, and the program's handler of SIGABRT may allocate */
+    make_ready_for_handler();
     abort();
 }
 

@@ -246,8 +246,10 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
             until_moved = s->moves_at - (unsigned)s->free;
             index = span_carved_index(s, &class, blocks[i]);
         }
-        if (UNLIKELY(index == SPAN_NOT_A_BLOCK || !span_mark_free(s, index)))
+        if (UNLIKELY(index == SPAN_NOT_A_BLOCK || !span_mark_free(s, index))) {
+            s->free = (uint16_t)(s->moves_at - until_moved);
             refuse(store, blocks[i]);
+        }
         if (UNLIKELY(--until_moved == 0)) {
             s->free = s->moves_at;
             settle_given(heap, store, s);

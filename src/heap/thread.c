@@ -413,6 +413,19 @@ void thread_drain_own(void) {
     local_end();
 }
 
+void thread_abandon_caches(void) {
+    thread *t = this_thread.thread;
+    this_thread.ended = 1;
+    set_cache(&this_thread, &empty_cache);
+    if (t != NULL) {
+        t->caches = NULL;
+        t->caches_count = 0;
+        t->quarantine = NULL;
+    }
+    this_thread.thread = NULL;
+    local_end();
+}
+
 static void drop_cache_of(thread *t, struct heap *heap) {
     hardened_forget(t, heap);
     cache *c = find_cache(t, heap);
