@@ -224,9 +224,9 @@ void hardened_unlock(void) {
 
 size_t hardened_large_size(const span *s, const void *block) {
     if (s->asked == WAITING)
-        misuse(block, "use of a block after it was freed");
+        misuse_use(block, SPAN_BLOCK_FREE_ALREADY);
     if (block != block_of(s))
-        misuse_block(block, SPAN_BLOCK_INTERIOR);
+        misuse_use(block, SPAN_BLOCK_INTERIOR);
     return s->asked;
 }
 

@@ -318,7 +318,9 @@ void *large_resize(span *, size_t size);
 
 /* One line to stderr: the address, the class, the heap, what is wrong; then abort(). */
 _Noreturn void misuse(const void *block, const char *what);
+/* What a block is that was freed; or whose size was asked for, or changed. */
 _Noreturn void misuse_block(const void *block, span_verdict verdict);
+_Noreturn void misuse_use(const void *block, span_verdict verdict);
 
 /* --- start ---------------------------------------------------------------------------------------------------- */
 

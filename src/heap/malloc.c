@@ -263,7 +263,7 @@ static void *move_block(struct heap *from, void *block, size_t old_size, size_t 
 static inline void check_start(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     if (s->state == SPAN_LARGE ? offset != 0 : span_index(&size_classes[s->class_index], offset) == SPAN_NOT_A_BLOCK)
-        misuse_block(block, SPAN_BLOCK_INTERIOR);
+        misuse_use(block, SPAN_BLOCK_INTERIOR);
 }
 
 static void *resize_large(span *s, size_t size) {

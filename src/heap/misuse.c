@@ -53,3 +53,13 @@ void misuse_block(const void *block, span_verdict verdict) {
     };
     misuse(block, words[verdict]);
 }
+
+void misuse_use(const void *block, span_verdict verdict) {
+    static const char *const words[] = {
+        [SPAN_BLOCK_FINE] = "corrupted",
+        [SPAN_BLOCK_FREE_ALREADY] = "use of a block after it was freed",
+        [SPAN_BLOCK_INTERIOR] = "use of an address inside a block",
+        [SPAN_BLOCK_UNUSED] = "use of an address that was never handed out",
+    };
+    misuse(block, words[verdict]);
+}

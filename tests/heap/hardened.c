@@ -42,6 +42,17 @@ static void an_address_inside_a_block_is_seen_at_once(void) {
     rn_free(block);
 }
 
+static void use_of_an_address_inside_a_block_is_seen_as_that(void) {
+    char *block = rn_malloc(100), *large = rn_malloc(100000);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)!rn_realloc(hide(block + 16), 200));
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)rn_usable_size(hide(block + 1)));
+    CHECK_ABORTS(line_of_large(100000, "use of an address inside a block"), (void)!rn_realloc(hide(large + 16), 200));
+    rn_free(block);
+    rn_free(large);
+}
+
 static void free_overflown(size_t size, size_t by) {
     char *block = hide(rn_malloc(size));
     block[size - 1 + by] = (char)(block[size - 1 + by] + 1);
@@ -236,7 +247,8 @@ static void zeroed_blocks_of_whole_pages_are_zero_to_their_end(void) {
         }
 }
 
-TESTS(TEST(an_overflow_by_a_byte_of_a_block_that_stays_is_seen_at_the_end),
+TESTS(TEST(use_of_an_address_inside_a_block_is_seen_as_that),
+      TEST(an_overflow_by_a_byte_of_a_block_that_stays_is_seen_at_the_end),
       TEST(blocks_that_stay_and_are_full_are_well_at_the_end), TEST(zeroed_blocks_of_whole_pages_are_zero_to_their_end),
       TEST(a_double_free_is_seen_at_once), TEST(an_address_inside_a_block_is_seen_at_once),
       TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed), TEST(a_write_after_free_is_seen_on_reuse),

@@ -48,6 +48,18 @@ static void an_address_inside_a_block_is_seen(void) {
     rn_free(block);
 }
 
+static void use_of_an_address_inside_a_block_is_seen_as_that(void) {
+    static void *blocks[300];
+    for (unsigned i = 0; i < 300; i++)
+        blocks[i] = rn_malloc(100); /* of which the first are checked */
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)!rn_realloc(hide((char *)blocks[0] + 16), 200));
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)!rn_realloc(hide((char *)blocks[299] + 16), 200));
+    for (unsigned i = 0; i < 300; i++)
+        rn_free(blocks[i]);
+}
+
 static void an_address_inside_a_large_block_is_seen_at_once(void) {
     char *block = rn_malloc(100000);
     CHECK_ABORTS(line_of_large(100000, "free of an address inside a block"), rn_free(hide(block + 4096)));
@@ -234,11 +246,12 @@ static void a_misuse_by_the_handler_of_the_abort_ends_it_without_a_line(void) {
     CHECK_EQ(1u, lines_in(text));
 }
 
+/* Those first whose processes see the library start. */
 TESTS(TEST(a_handler_of_the_abort_may_allocate), TEST(a_misuse_by_the_handler_of_the_abort_ends_it_without_a_line),
       TEST(a_block_freed_twice_in_a_row_is_seen_at_once), TEST(a_block_freed_twice_later_is_seen_when_it_is_flushed),
-      TEST(an_address_inside_a_block_is_seen), TEST(an_address_inside_a_large_block_is_seen_at_once),
-      TEST(a_block_never_handed_out_is_seen), TEST(a_foreign_address_is_seen_at_once),
-      TEST(the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign),
+      TEST(an_address_inside_a_block_is_seen), TEST(use_of_an_address_inside_a_block_is_seen_as_that),
+      TEST(an_address_inside_a_large_block_is_seen_at_once), TEST(a_block_never_handed_out_is_seen),
+      TEST(a_foreign_address_is_seen_at_once), TEST(the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign),
       TEST(the_address_of_a_large_block_with_wrong_upper_bits_is_foreign),
       TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
       TEST(a_freed_large_block_can_not_be_resized), TEST(the_line_names_the_heap),
