@@ -320,6 +320,8 @@ void *large_resize(span *, size_t size);
 _Noreturn void misuse(const void *block, const char *what);
 /* What a block is that was freed; or whose size was asked for, or changed. */
 _Noreturn void misuse_block(const void *block, span_verdict verdict);
+/* Of a block that was of the heap and class when it was freed, but whose span has been given back since: it was free already. */
+_Noreturn void misuse_of_gone(const void *block, const struct heap *, unsigned class_index);
 _Noreturn void misuse_use(const void *block, span_verdict verdict);
 
 /* --- start ---------------------------------------------------------------------------------------------------- */

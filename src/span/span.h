@@ -202,6 +202,7 @@ typedef enum span_verdict {
     SPAN_BLOCK_FREE_ALREADY,
     SPAN_BLOCK_INTERIOR, /* not where a block starts */
     SPAN_BLOCK_UNUSED,   /* never handed out */
+    SPAN_BLOCK_FOREIGN,  /* not ours */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
 

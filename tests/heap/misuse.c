@@ -41,6 +41,34 @@ static void a_block_freed_twice_later_is_seen_when_it_is_flushed(void) {
     rn_free(kept);
 }
 
+static void free_twice_with_all_of_its_span(rn_heap *heap) {
+    rn_heap_push(heap);
+    void *block = rn_malloc(1000), *other = rn_malloc(1000);
+    rn_free(block);
+    rn_free(other);
+    free_and_flush(block);
+}
+
+static void a_double_free_is_told_with_its_heap_when_its_span_is_gone(void) {
+    CHECK_ABORTS("ration: %p (1024-byte class, heap \"other\"): double free",
+                 free_twice_with_all_of_its_span(rn_heap_new(NULL, "other", 0)));
+}
+
+/* arm64 leaves bits 56 and above out by itself. */
+static void *with_upper_bit(void *block, unsigned bit) {
+    return hide((void *)((uintptr_t)block ^ (uintptr_t)1 << bit));
+}
+
+static void free_with_upper_bit_in_cache(void) {
+    for (unsigned i = 0; i < 300; i++)
+        (void)!rn_malloc(100); /* what follows is not checked */
+    free_and_flush(with_upper_bit(rn_malloc(100), 48));
+}
+
+static void a_cached_address_whose_upper_bits_are_wrong_is_foreign(void) {
+    CHECK_ABORTS("ration: %p: free of an address that is not Ration's", free_with_upper_bit_in_cache());
+}
+
 static void an_address_inside_a_block_is_seen(void) {
     char *block = rn_malloc(100);
     CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): free of an address inside a block",
@@ -80,11 +108,6 @@ static void a_block_never_handed_out_is_seen(void) {
 static void a_foreign_address_is_seen_at_once(void) {
     static long not_a_block;
     CHECK_ABORTS("ration: %p: free of an address that is not Ration's", rn_free(hide(&not_a_block)));
-}
-
-/* arm64 leaves bits 56 and above out by itself. */
-static void *with_upper_bit(void *block, unsigned bit) {
-    return hide((void *)((uintptr_t)block ^ (uintptr_t)1 << bit));
 }
 
 static void an_address_whose_upper_bits_are_wrong_is_foreign(size_t size) {
@@ -254,6 +277,7 @@ TESTS(TEST(a_handler_of_the_abort_may_allocate), TEST(a_misuse_by_the_handler_of
       TEST(a_foreign_address_is_seen_at_once), TEST(the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign),
       TEST(the_address_of_a_large_block_with_wrong_upper_bits_is_foreign),
       TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
-      TEST(a_freed_large_block_can_not_be_resized), TEST(the_line_names_the_heap),
+      TEST(a_freed_large_block_can_not_be_resized), TEST(a_double_free_is_told_with_its_heap_when_its_span_is_gone),
+      TEST(a_cached_address_whose_upper_bits_are_wrong_is_foreign), TEST(the_line_names_the_heap),
       TEST(a_double_free_is_seen_when_its_thread_ends), TEST(the_root_can_not_be_destroyed),
       TEST(a_push_too_deep_is_seen), TEST(a_pop_without_its_push_is_seen))
