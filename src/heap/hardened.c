@@ -178,7 +178,7 @@ static inline void *issue(char *block, unsigned class_index, size_t size) {
         return NULL;
     size_t room = room_of(class_index);
     uint64_t key = key_of(span_of_block(block), block);
-    if (UNLIKELY(!is_intact(block, room, key)))
+    if (UNLIKELY(!is_intact(block, room, key)) && !this_thread.aborting)
         misuse_of_freed(block);
     set_canary(block, size, room);
     *seal_of(block, room) = seal_value(key, (unsigned)size);
@@ -195,24 +195,22 @@ void *hardened_take_uncached(struct heap *heap, unsigned class_index, size_t siz
 
 /* --- giving small blocks -------------------------------------------------------------------------------------- */
 
-size_t hardened_size(const span *s, const void *block) {
-    if (s->state == SPAN_LARGE)
-        return hardened_large_size(s, block);
-    int content = read_seal(s, block);
-    if (content < 0)
+/* What is wrong with a block whose seal has such a content, or -1 where it does not hold. */
+static span_verdict judge(const span *s, const void *block, int content) {
+    span_verdict verdict = span_judge(s, block);
+    if (verdict != SPAN_BLOCK_FINE)
+        return verdict;
+    if (content < 0 || (content & FREED) == 0)
         misuse(block, "the bytes behind the block were overwritten");
-    if ((content & FREED) != 0)
-        misuse(block, "use of a block after it was freed");
-    return (size_t)content;
+    return SPAN_BLOCK_FREE_ALREADY;
 }
 
 static COLD _Noreturn void refuse(const span *s, const void *block, int content) {
-    span_verdict verdict = span_judge(s, block);
-    if (verdict != SPAN_BLOCK_FINE)
-        misuse_block(block, verdict);
-    if (content >= 0 && (content & FREED) != 0)
-        misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
-    misuse(block, "the bytes behind the block were overwritten");
+    misuse_block(block, judge(s, block, content));
+}
+
+static COLD _Noreturn void refuse_use(const span *s, const void *block, int content) {
+    misuse_use(block, judge(s, block, content));
 }
 
 /* Without the store's lock: that other blocks are carved meanwhile does not matter. */
@@ -220,14 +218,27 @@ static inline __attribute__((no_sanitize("thread"))) unsigned carved(const span 
     return s->carved;
 }
 
+/* Whether a block that was carved starts there. */
+static inline bool starts_block(const span *s, const char *block) {
+    return span_index(&size_classes[s->class_index], (uintptr_t)block - s->start) < carved(s);
+}
+
 /* A block that lies in the store has a seal that says so, or that does not hold: no need to look at the span's bits. */
 static inline void check_live(const span *s, const char *block, size_t room, uint64_t key) {
-    unsigned index = span_index(&size_classes[s->class_index], (uintptr_t)block - s->start);
-    if (UNLIKELY(index >= carved(s)))
+    if (UNLIKELY(!starts_block(s, block)))
         refuse(s, block, -1);
     int content = open_seal(key, *seal_of(block, room));
     if (UNLIKELY(content < 0 || content >= FREED || !canary_holds(block, (size_t)content, room)))
         refuse(s, block, content);
+}
+
+size_t hardened_size(const span *s, const void *block) {
+    if (s->state == SPAN_LARGE)
+        return hardened_large_size(s, block);
+    int content = LIKELY(starts_block(s, block)) ? read_seal(s, block) : -1;
+    if (UNLIKELY(content < 0 || (content & FREED) != 0))
+        refuse_use(s, block, content);
+    return (size_t)content;
 }
 
 enum {
@@ -363,22 +374,29 @@ void hardened_forget(thread *t, const struct heap *heap) {
 
 /* --- the end -------------------------------------------------------------------------------------------------- */
 
+static bool live_holds(const span *s, const void *block, int content) {
+    return content >= 0 && content < FREED && canary_holds(block, (size_t)content, room_of(s->class_index));
+}
+
 static void check_block(const span *s, const void *block, bool in_store) {
     int content = read_seal(s, block);
     if (content == PATTERN_WHOLE)
         check_freed(s, block);
-    else if (content < 0 && !in_store)
+    else if (!in_store && content != PATTERN_NONE && !live_holds(s, block, content))
         misuse(block, "the bytes behind the block were overwritten");
 }
 
 /* Blocks in the store may never have had a seal, or lie on pages that are gone. */
-static void check_span(const span *s) {
-    if (!s->hardened || s->state != SPAN_SMALL)
-        return;
+static void check_small_span(const span *s) {
     for (unsigned i = 0; i < s->carved; i++) {
         const void *block = (const void *)(s->start + i * (size_t)size_classes[s->class_index].size);
         check_block(s, block, (s->free_blocks[i / 64] >> i % 64 & 1) != 0);
     }
+}
+
+static void check_span(const span *s) {
+    if (s->hardened)
+        (s->state == SPAN_LARGE ? hardened_check_large : check_small_span)(s);
 }
 
 void hardened_check_heap(struct heap *heap) {

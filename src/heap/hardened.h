@@ -39,6 +39,8 @@ void hardened_forget(thread *, const struct heap *);
 /* Looks at every block that is out. For the program's end, when one thread is left. */
 void hardened_check_all(void);
 void hardened_check_heap(struct heap *);
+/* Looks behind a large block that is out. */
+void hardened_check_large(const span *);
 
 #pragma GCC visibility pop
 

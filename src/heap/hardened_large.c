@@ -190,13 +190,17 @@ void *hardened_take_large(struct heap *heap, size_t size, size_t align, bool *cl
     return block;
 }
 
-static void check_large(const span *s, const char *block) {
+void hardened_check_large(const span *s) {
+    if (!canary_holds(block_of(s), s->asked, fenced_room(s)))
+        misuse(block_of(s), "the bytes behind the block were overwritten");
+}
+
+static void check_given(const span *s, const char *block) {
     if (s->asked == WAITING)
         misuse_block(block, SPAN_BLOCK_FREE_ALREADY);
     if (block != block_of(s))
         misuse_block(block, SPAN_BLOCK_INTERIOR);
-    if (!canary_holds(block, s->asked, fenced_room(s)))
-        misuse(block, "the bytes behind the block were overwritten");
+    hardened_check_large(s);
 }
 
 size_t hardened_parked_bytes(void) {
@@ -220,9 +224,9 @@ void hardened_unlock(void) {
 
 size_t hardened_large_size(const span *s, const void *block) {
     if (s->asked == WAITING)
-        misuse(block, "use of a block after it was freed");
+        misuse_use(block, SPAN_BLOCK_FREE_ALREADY);
     if (block != block_of(s))
-        misuse_block(block, SPAN_BLOCK_INTERIOR);
+        misuse_use(block, SPAN_BLOCK_INTERIOR);
     return s->asked;
 }
 
@@ -233,7 +237,7 @@ void hardened_release(span *s) {
 
 void hardened_give_large(span *s, void *block) {
     os_lock(&large.lock);
-    check_large(s, block);
+    check_given(s, block);
     s->asked = WAITING;
     large_detach(s);
     struct heap *heap = s->heap;

@@ -227,6 +227,7 @@ typedef struct local {
     uint8_t busy;
     uint8_t ended;       /* the thread's end has begun: no caches any more */
     uint8_t inside;      /* how many slow paths it is in: a signal handler may have interrupted one */
+    uint8_t aborting;    /* for a misuse: what it frees stays */
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
@@ -284,7 +285,8 @@ void cache_destroy(cache *);
 cache *cache_new(struct heap *);
 
 void threads_start(void);
-/* Whether no other thread has anything cached. */
+/* Whether no other thread has anything cached, nor may have left a block half handed out or half taken back when it was lost in a
+ * fork. */
 bool threads_alone(void);
 /* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
@@ -295,6 +297,8 @@ void threads_drop_heap(struct heap *);
 /* The same of this thread's alone; what it has cached goes back. */
 void thread_drop_own(struct heap *);
 void thread_drain_own(void);
+/* What the thread had cached is lost, and it has no caches any more: it was stopped in the middle of a batch. */
+void thread_abandon_caches(void);
 /* Around vfork: the thread makes no use of sequences, which its child could not restart. */
 void thread_before_vfork(void);
 void thread_after_vfork(void);
@@ -316,7 +320,11 @@ void *large_resize(span *, size_t size);
 
 /* One line to stderr: the address, the class, the heap, what is wrong; then abort(). */
 _Noreturn void misuse(const void *block, const char *what);
+/* What a block is that was freed; or whose size was asked for, or changed. */
 _Noreturn void misuse_block(const void *block, span_verdict verdict);
+/* Of a block that was of the heap and class when it was freed, but whose span has been given back since: it was free already. */
+_Noreturn void misuse_of_gone(const void *block, const struct heap *, unsigned class_index);
+_Noreturn void misuse_use(const void *block, span_verdict verdict);
 
 /* --- start ---------------------------------------------------------------------------------------------------- */
 

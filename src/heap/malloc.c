@@ -148,21 +148,20 @@ static void give_small(span *s, void *block) {
 }
 
 /* The span in use that an address lies in; where it lies in none, that is said, and the end. */
-static inline span *span_in_use(const void *block, const char *if_foreign, const char *if_free) {
+static inline span *span_in_use(const void *block, void (*misused)(const void *, span_verdict), const char *if_free) {
     page_entry *entry = page_map_entry(block);
-    if (entry->tag == 0)
-        misuse(block, if_foreign);
+    if (entry->tag == 0 || !page_map_reaches(block))
+        misused(block, SPAN_BLOCK_FOREIGN);
     if ((entry->tag & 0xff) == TAG_FREE)
         misuse(block, if_free);
     return span_of_id(entry->span);
 }
 
 COLD void free_slow(void *block) {
-    if (block == NULL)
+    if (block == NULL || UNLIKELY(this_thread.aborting))
         return;
     start_once();
-    span *s = span_in_use(block, "free of an address that is not Ration's",
-                          "double free, or free of an address that was never handed out");
+    span *s = span_in_use(block, misuse_block, "double free, or free of an address that was never handed out");
     tell_given(block);
     this_thread.inside++;
     if (s->state == SPAN_LARGE)
@@ -227,7 +226,7 @@ void *rn_aligned_alloc(size_t align, size_t size) {
 }
 
 static span *span_to_use(const void *block) {
-    return span_in_use(block, "not a block of Ration's", "use of a block after it was freed");
+    return span_in_use(block, misuse_use, "use of a block after it was freed");
 }
 
 static size_t usable(const span *s, const void *block) {
@@ -263,7 +262,7 @@ static void *move_block(struct heap *from, void *block, size_t old_size, size_t 
 static inline void check_start(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     if (s->state == SPAN_LARGE ? offset != 0 : span_index(&size_classes[s->class_index], offset) == SPAN_NOT_A_BLOCK)
-        misuse_block(block, SPAN_BLOCK_INTERIOR);
+        misuse_use(block, SPAN_BLOCK_INTERIOR);
 }
 
 static void *resize_large(span *s, size_t size) {
@@ -304,7 +303,7 @@ void *rn_realloc(void *block, size_t size) {
     const page_entry *entry = page_map_entry(block);
     const span *s = span_of_id(entry->span);
     unsigned class_index = entry->tag & 0xff;
-    if (UNLIKELY(class_index >= SIZE_CLASSES_COUNT || entry->tag == 0 || s->hardened))
+    if (UNLIKELY(class_index >= SIZE_CLASSES_COUNT || entry->tag == 0 || s->hardened || !page_map_reaches(block)))
         return realloc_slow(block, size);
     check_start(s, block);
     size_t old_size = size_classes[class_index].size;
@@ -316,8 +315,9 @@ void *rn_realloc(void *block, size_t size) {
 
 rn_heap *rn_heap_of(const void *block) {
     const span *s = NULL;
-    page_entry *entry = page_map_entry(untagged((void *)block));
-    if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE)
+    block = untagged((void *)block);
+    page_entry *entry = page_map_entry(block);
+    if (entry->tag != 0 && (entry->tag & 0xff) != TAG_FREE && page_map_reaches(block))
         s = span_of_id(entry->span);
     return s == NULL ? NULL : handle_of(s->heap);
 }

@@ -37,7 +37,7 @@ static bool unlock_after_fork(void) {
     if (!forking)
         return false;
     forking = false;
-    os_hold_all(false);
+    os_hold_all(this_thread.aborting);
     mapped_unlock();
     page_heap_unlock();
     heap_tree_unlock();

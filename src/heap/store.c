@@ -35,6 +35,10 @@ static size_t idle_bytes(void) {
 
 /* --- lists ---------------------------------------------------------------------------------------------------- */
 
+static uint32_t tag_of(const struct heap *heap, unsigned class_index) {
+    return heap->id << TAG_HEAP_SHIFT | class_index;
+}
+
 enum { BUCKET_LATENT = STORE_BUCKETS, FULL = STORE_BUCKETS - 1 };
 
 static span **list_of(block_store *store, unsigned bucket) {
@@ -95,7 +99,7 @@ static span *fullest(block_store *store) {
 
 static span *new_span(struct heap *heap, unsigned class_index) {
     size_t bytes = size_class_span(&size_classes[class_index], heap->stores[class_index].blocks_out);
-    span *fresh = page_heap_take(bytes, 0, SPAN_SMALL, heap->id << TAG_HEAP_SHIFT | class_index, heap);
+    span *fresh = page_heap_take(bytes, 0, SPAN_SMALL, tag_of(heap, class_index), heap);
     if (fresh == NULL)
         return NULL;
     size_t committed = span_committed(fresh);
@@ -214,18 +218,19 @@ static void purge_excess(const rn_heap *handle) {
     __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
 }
 
-static _Noreturn void refuse(block_store *store, const void *block) {
-    os_unlock(&store->lock);
-    page_entry *entry = page_map_entry(block);
-    bool there = (entry->tag & 0xff) < SIZE_CLASSES_COUNT && entry->tag != 0;
-    misuse_block(block, there ? span_judge(span_of_id(entry->span), block) : SPAN_BLOCK_FREE_ALREADY);
+static _Noreturn void refuse(struct heap *heap, unsigned class_index, const void *block) {
+    os_unlock(&heap->stores[class_index].lock);
+    const page_entry *entry = page_map_entry(block);
+    if (entry->tag != tag_of(heap, class_index))
+        misuse_of_gone(block, heap, class_index);
+    misuse_block(block, span_judge(span_of_id(entry->span), block));
 }
 
-/* The span that a block lies in, if it is one of the heap and class that tag says. */
-static span *span_holding(block_store *store, uint32_t tag, const void *block) {
+/* The span that a block lies in, if it is one of the heap and class. */
+static span *span_holding(struct heap *heap, unsigned class_index, const void *block) {
     const page_entry *entry = page_map_entry(block);
-    if (UNLIKELY(entry->tag != tag))
-        refuse(store, block);
+    if (UNLIKELY(entry->tag != tag_of(heap, class_index)))
+        refuse(heap, class_index, block);
     return span_of_id(entry->span);
 }
 
@@ -233,7 +238,6 @@ static span *span_holding(block_store *store, uint32_t tag, const void *block) {
 void store_give(struct heap *heap, unsigned class_index, void *const *blocks, unsigned count) {
     block_store *store = &heap->stores[class_index];
     const size_class class = size_classes[class_index]; /* in registers: no store below can change it */
-    const uint32_t tag = heap->id << TAG_HEAP_SHIFT | class_index;
     span *s = NULL;
     unsigned index = 0, until_moved = 0; /* how many more free blocks the span's count in free lacks to its moves_at */
     count_out(class_index, 0 - (size_t)count);
@@ -242,12 +246,14 @@ void store_give(struct heap *heap, unsigned class_index, void *const *blocks, un
         if (s == NULL || (index = span_carved_index(s, &class, blocks[i])) == SPAN_NOT_A_BLOCK) {
             if (s != NULL)
                 s->free = (uint16_t)(s->moves_at - until_moved);
-            s = span_holding(store, tag, blocks[i]);
+            s = span_holding(heap, class_index, blocks[i]);
             until_moved = s->moves_at - (unsigned)s->free;
             index = span_carved_index(s, &class, blocks[i]);
         }
-        if (UNLIKELY(index == SPAN_NOT_A_BLOCK || !span_mark_free(s, index)))
-            refuse(store, blocks[i]);
+        if (UNLIKELY(index == SPAN_NOT_A_BLOCK || !span_mark_free(s, index))) {
+            s->free = (uint16_t)(s->moves_at - until_moved);
+            refuse(heap, class_index, blocks[i]);
+        }
         if (UNLIKELY(--until_moved == 0)) {
             s->free = s->moves_at;
             settle_given(heap, store, s);

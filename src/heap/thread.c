@@ -16,6 +16,7 @@ ptrdiff_t section_area OWN_LINE;
 static os_mutex threads_lock OWN_LINE;
 static thread *threads;
 static bool threads_are_watched;
+static bool others_were_lost;
 
 /* --- a thread's own ------------------------------------------------------------------------------------------- */
 
@@ -369,7 +370,7 @@ static void let_others_go(void) {
 
 bool threads_alone(void) {
     os_lock(&threads_lock);
-    bool alone = threads == NULL || (threads == this_thread.thread && threads->next == NULL);
+    bool alone = !others_were_lost && (threads == NULL || (threads == this_thread.thread && threads->next == NULL));
     os_unlock(&threads_lock);
     return alone;
 }
@@ -409,6 +410,19 @@ void thread_drain_own(void) {
         return;
     thread *t = thread_begin();
     drain(t);
+    local_end();
+}
+
+void thread_abandon_caches(void) {
+    thread *t = this_thread.thread;
+    this_thread.ended = 1;
+    set_cache(&this_thread, &empty_cache);
+    if (t != NULL) {
+        t->caches = NULL;
+        t->caches_count = 0;
+        t->quarantine = NULL;
+    }
+    this_thread.thread = NULL;
     local_end();
 }
 
@@ -492,6 +506,7 @@ void threads_after_fork_in_child(void) {
         mine->revoked = false;
     }
     threads_lock = (os_mutex){0};
+    others_were_lost |= dead != NULL;
     for (thread *next; dead != NULL; dead = next) {
         next = dead->next;
         if (!dead->unsettled)

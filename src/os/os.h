@@ -76,7 +76,7 @@ bool os_resident_bytes(void *start, size_t size, size_t *bytes);
 bool os_own_bytes(void *start, size_t size, size_t *bytes);
 /* Whether the two may not be asked any more, for what they need is forbidden. Gives what held before. */
 bool os_forbid_looking(bool forbid);
-/* Whether files may be opened: nobody has forbidden it. */
+/* Whether files may be opened, and signals looked at: nobody has forbidden it. */
 bool os_may_look(void);
 
 /* --- threads -------------------------------------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ uint64_t os_random(void);
 const char *os_variable(char **environment, const char *name);
 /* Writes a file anew. False on any error. */
 bool os_write_file(const char *path, const char *text, size_t length);
-/* One line to descriptor 2, if that is still the file it was at start. */
+/* One line to descriptor 2, if that is still the file it was at start. Raises no SIGPIPE. */
 void os_say(const char *line, size_t length);
 
 /* --- files ---------------------------------------------------------------------------------------------------- */

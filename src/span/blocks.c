@@ -153,6 +153,8 @@ unsigned span_take_blocks(span *s, void **end, unsigned want) {
 __attribute__((no_sanitize("thread"))) span_verdict span_judge(const span *s, const void *block) {
     uintptr_t offset = (uintptr_t)block - s->start;
     unsigned index = span_index(class_of(s), offset);
+    if (!page_map_reaches(block))
+        return SPAN_BLOCK_FOREIGN;
     if (offset >= (size_t)s->granules << GRANULE_SHIFT || index == SPAN_NOT_A_BLOCK)
         return SPAN_BLOCK_INTERIOR;
     if (index >= s->carved)

@@ -106,6 +106,11 @@ static inline page_entry *page_map_entry(const void *address) {
     return (page_entry *)leaf + page_map_index(address);
 }
 
+/* The entry above leaves out an address's upper bits, which are zero in all that is ours: for who is handed any address. */
+static inline bool page_map_reaches(const void *address) {
+    return (uintptr_t)address >> 32 < PAGE_MAP_ROOT;
+}
+
 static inline span *span_of_id(uint32_t id) {
     return &span_tables[id >> SPAN_TABLE_SHIFT][id & ((1u << SPAN_TABLE_SHIFT) - 1)];
 }
@@ -197,6 +202,7 @@ typedef enum span_verdict {
     SPAN_BLOCK_FREE_ALREADY,
     SPAN_BLOCK_INTERIOR, /* not where a block starts */
     SPAN_BLOCK_UNUSED,   /* never handed out */
+    SPAN_BLOCK_FOREIGN,  /* not ours */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
 

@@ -3,7 +3,7 @@
  *
  * The library reads the variable at its first use, which comes after the constructor here. */
 #include "apart.h"
-#include "os/os.h"
+#include "heap/heap.h"
 
 #include <pthread.h>
 #include <ration/ration.h>
@@ -21,8 +21,8 @@ static void *hide(void *pointer) {
 /* The line about a large block: it lies in whole pages, with one more on either side. */
 static const char *line_of_large(size_t size, const char *what) {
     static char line[128];
-    size_t pages = (size + os.page_size - 1) / os.page_size + 2;
-    snprintf(line, sizeof line, "ration: %%p (%zu-byte class, heap \"root\"): %s", pages * os.page_size, what);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (size + page - 1) / page + 2;
+    snprintf(line, sizeof line, "ration: %%p (%zu-byte class, heap \"root\"): %s", pages * page, what);
     return line;
 }
 
@@ -42,6 +42,17 @@ static void an_address_inside_a_block_is_seen_at_once(void) {
     rn_free(block);
 }
 
+static void use_of_an_address_inside_a_block_is_seen_as_that(void) {
+    char *block = rn_malloc(100), *large = rn_malloc(100000);
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)!rn_realloc(hide(block + 16), 200));
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): use of an address inside a block",
+                 (void)rn_usable_size(hide(block + 1)));
+    CHECK_ABORTS(line_of_large(100000, "use of an address inside a block"), (void)!rn_realloc(hide(large + 16), 200));
+    rn_free(block);
+    rn_free(large);
+}
+
 static void free_overflown(size_t size, size_t by) {
     char *block = hide(rn_malloc(size));
     block[size - 1 + by] = (char)(block[size - 1 + by] + 1);
@@ -56,6 +67,38 @@ static void an_overflow_by_a_byte_is_seen_when_the_block_is_freed(void) {
     CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): the bytes behind the block were overwritten",
                  free_overflown(100, 8));
     CHECK_ABORTS(line_of_large(100000, "the bytes behind the block were overwritten"), free_overflown(100000, 1));
+}
+
+static void end_with_overflown(rn_heap *heap, size_t size, size_t by) {
+    char *block = hide(rn_heap_malloc(heap, size));
+    block[size - 1 + by] = (char)(block[size - 1 + by] + 1);
+    finish();
+}
+
+static void an_overflow_by_a_byte_of_a_block_that_stays_is_seen_at_the_end(void) {
+    rn_heap *root = rn_heap_root();
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 end_with_overflown(root, 100, 1));
+    CHECK_ABORTS("ration: %p (112-byte class, heap \"root\"): the bytes behind the block were overwritten",
+                 end_with_overflown(root, 100, 8));
+    CHECK_ABORTS("ration: %p (4096-byte class, heap \"other\"): the bytes behind the block were overwritten",
+                 end_with_overflown(rn_heap_new(NULL, "other", 0), 4000, 1));
+    CHECK_ABORTS(line_of_large(100000, "the bytes behind the block were overwritten"),
+                 end_with_overflown(root, 100000, 1));
+}
+
+static void fill_blocks_and_end(void) {
+    for (size_t size = 0; size < 300000; size += 1 + size / 17) {
+        char *kept = rn_malloc(size), *passing = rn_malloc(size);
+        REQUIRE(kept != NULL && passing != NULL);
+        memset(kept, 0xff, size);
+        rn_free(passing);
+    }
+    finish();
+}
+
+static void blocks_that_stay_and_are_full_are_well_at_the_end(void) {
+    CHECK(ends_well(fill_blocks_and_end, 60));
 }
 
 static void write_after_free(size_t size) {
@@ -179,8 +222,8 @@ static void use_a_large_block(void) {
 }
 
 static void fork_while_large_blocks_are_freed(void) {
-    pthread_t thread;
-    REQUIRE(pthread_create(&thread, NULL, free_large_blocks, NULL) == 0);
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, free_large_blocks, NULL) == 0);
     for (int i = 0; i < 50; i++)
         if (!ends_well(use_a_large_block, 30))
             _exit(1);
@@ -204,9 +247,12 @@ static void zeroed_blocks_of_whole_pages_are_zero_to_their_end(void) {
         }
 }
 
-TESTS(TEST(zeroed_blocks_of_whole_pages_are_zero_to_their_end), TEST(a_double_free_is_seen_at_once),
-      TEST(an_address_inside_a_block_is_seen_at_once), TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed),
-      TEST(a_write_after_free_is_seen_on_reuse), TEST(a_large_block_freed_twice_is_seen_at_once),
-      TEST(a_freed_block_has_no_size), TEST(a_large_block_lies_between_guards),
-      TEST(a_block_may_be_used_to_its_last_byte), TEST(aligned_blocks_are_aligned), TEST(calloc_gives_zeros),
-      TEST(memory_of_a_destroyed_heap_can_be_used_again), TEST(a_child_forked_while_large_blocks_are_freed_goes_on))
+TESTS(TEST(use_of_an_address_inside_a_block_is_seen_as_that),
+      TEST(an_overflow_by_a_byte_of_a_block_that_stays_is_seen_at_the_end),
+      TEST(blocks_that_stay_and_are_full_are_well_at_the_end), TEST(zeroed_blocks_of_whole_pages_are_zero_to_their_end),
+      TEST(a_double_free_is_seen_at_once), TEST(an_address_inside_a_block_is_seen_at_once),
+      TEST(an_overflow_by_a_byte_is_seen_when_the_block_is_freed), TEST(a_write_after_free_is_seen_on_reuse),
+      TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_freed_block_has_no_size),
+      TEST(a_large_block_lies_between_guards), TEST(a_block_may_be_used_to_its_last_byte),
+      TEST(aligned_blocks_are_aligned), TEST(calloc_gives_zeros), TEST(memory_of_a_destroyed_heap_can_be_used_again),
+      TEST(a_child_forked_while_large_blocks_are_freed_goes_on))

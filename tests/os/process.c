@@ -57,6 +57,52 @@ static void speak_at_once(const void *unused) {
     os_say(hello, sizeof hello - 1);
 }
 
+static void break_descriptor_2(void) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    close(ends[0]);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    signal(SIGPIPE, SIG_DFL);
+    os_start();
+}
+
+static bool pipe_signal_waits(void) {
+    sigset_t waiting;
+    sigpending(&waiting);
+    return sigismember(&waiting, SIGPIPE) == 1;
+}
+
+static bool pipe_signal_is_blocked(void) {
+    sigset_t blocked;
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    return sigismember(&blocked, SIGPIPE) == 1;
+}
+
+static void speak_to_nobody(void) {
+    break_descriptor_2();
+    os_say(hello, sizeof hello - 1);
+    if (pipe_signal_waits() || pipe_signal_is_blocked())
+        _exit(1);
+}
+
+static void speak_to_nobody_while_a_signal_waits(void) {
+    break_descriptor_2();
+    sigset_t pipes;
+    sigemptyset(&pipes);
+    sigaddset(&pipes, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &pipes, NULL);
+    raise(SIGPIPE);
+    os_say(hello, sizeof hello - 1);
+    if (!pipe_signal_waits() || !pipe_signal_is_blocked())
+        _exit(1);
+}
+
+static void what_nobody_reads_raises_no_signal(void) {
+    CHECK(ends_well(speak_to_nobody, 60));
+    CHECK(ends_well(speak_to_nobody_while_a_signal_waits, 60));
+}
+
 static void speak_to_another_file(const void *unused) {
     (void)unused;
     os_start();
@@ -119,6 +165,7 @@ static void a_file_is_written_anew(void) {
     CHECK(!os_write_file("/nowhere/at/all", "x", 1));
 }
 
-TESTS(TEST(a_variable_is_found_by_its_whole_name), TEST(the_facts_are_found), TEST(an_address_limit_is_noticed),
-      TEST(the_clock_does_not_run_backwards), TEST(random_bytes_differ), TEST(a_line_goes_to_descriptor_2),
-      TEST(nothing_is_said_into_a_file_that_is_not_the_one_of_the_start), TEST(a_file_is_written_anew))
+TESTS(TEST(what_nobody_reads_raises_no_signal), TEST(a_variable_is_found_by_its_whole_name), TEST(the_facts_are_found),
+      TEST(an_address_limit_is_noticed), TEST(the_clock_does_not_run_backwards), TEST(random_bytes_differ),
+      TEST(a_line_goes_to_descriptor_2), TEST(nothing_is_said_into_a_file_that_is_not_the_one_of_the_start),
+      TEST(a_file_is_written_anew))
