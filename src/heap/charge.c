@@ -175,6 +175,23 @@ static bool charge(struct heap *heap, size_t bytes) {
     return false;
 }
 
+/* As the charge would climb. */
+static bool would_climb(const struct heap *heap, size_t bytes) {
+    while (allows(heap, read_size(&heap->used) + bytes)) {
+        if (heap->parent == NULL || read_size(&heap->credit) >= bytes)
+            return true;
+        heap = heap->parent;
+    }
+    return false;
+}
+
+bool heap_may_charge(const struct heap *heap, size_t bytes) {
+    bool may = would_climb(heap, bytes);
+    if (UNLIKELY(!may))
+        this_thread.refused = 1;
+    return may;
+}
+
 bool heap_charge(struct heap *heap, size_t bytes) {
     bool charged = charge(heap, bytes);
     if (UNLIKELY(!charged))

@@ -97,6 +97,8 @@ void heap_disavow(struct heap *);
 
 /* Adds bytes to the heap and its ancestors, or to none of them if one would pass its limit. */
 bool heap_charge(struct heap *, size_t bytes);
+/* Whether it would, as things are. It is charged once the memory is had: a charge that is taken back remains in the peak. */
+bool heap_may_charge(const struct heap *, size_t bytes);
 void heap_uncharge(struct heap *, size_t bytes);
 void heap_note_denied(struct heap *);
 /* The nearest of heap and its ancestors that has no room for so many bytes more, or NULL. */

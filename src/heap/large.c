@@ -21,13 +21,25 @@ static void count_large(struct heap *heap, size_t bytes, size_t blocks) {
     __atomic_fetch_add(&live_bytes.large, bytes, __ATOMIC_RELAXED);
 }
 
-static span *take_span(struct heap *heap, size_t bytes, size_t align) {
-    span *s = page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | TAG_LARGE, heap);
-    if (s != NULL) {
-        heap_add_span(heap, s);
-        count_large(heap, bytes, 1);
+static span *take_pages(struct heap *heap, size_t bytes, size_t align) {
+    return page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | TAG_LARGE, heap);
+}
+
+/* Its old contents counted for nothing meanwhile, and there may be no room left for them. */
+static void put_back(span *s) {
+    bool empty = s->clean || os_purge((void *)s->start, (size_t)s->granules << GRANULE_SHIFT);
+    page_heap_give(s, empty ? (span_pages){0} : span_used_pages(s));
+}
+
+/* Charges the heap for pages that were taken: only now, so that no account ever shows what the system refused. */
+static bool own(struct heap *heap, span *s) {
+    if (!heap_charge(heap, s->size)) {
+        put_back(s);
+        return false;
     }
-    return s;
+    heap_add_span(heap, s);
+    count_large(heap, s->size, 1);
+    return true;
 }
 
 void large_detach(span *s) {
@@ -49,13 +61,11 @@ void *large_take(struct heap *heap, size_t size, size_t align, bool *clean) {
     if (size > PTRDIFF_MAX)
         return NULL;
     size_t bytes = size == 0 ? os.page_size : whole_pages(size);
-    if (!heap_charge(heap, bytes))
+    if (!heap_may_charge(heap, bytes))
         return NULL;
-    span *s = take_span(heap, bytes, align);
-    if (s == NULL) {
-        heap_uncharge(heap, bytes);
+    span *s = take_pages(heap, bytes, align);
+    if (s == NULL || !own(heap, s))
         return NULL;
-    }
     *clean = s->clean;
     return (void *)s->start;
 }
@@ -84,10 +94,9 @@ static void shrink(span *s, size_t bytes) {
 
 /* A place for a block that is growing, with as much again free behind it. */
 static span *place_to_grow(struct heap *heap, size_t bytes) {
-    span *s = bytes > PTRDIFF_MAX / 2 ? NULL : take_span(heap, 2 * bytes, 0);
+    span *s = bytes > PTRDIFF_MAX / 2 ? NULL : take_pages(heap, 2 * bytes, 0);
     if (s == NULL)
-        return take_span(heap, bytes, 0);
-    count_large(heap, -bytes, 0);
+        return take_pages(heap, bytes, 0);
     s->size = bytes; /* what lies behind was never used */
     page_heap_shrink(s, bytes);
     return s;
@@ -96,7 +105,7 @@ static span *place_to_grow(struct heap *heap, size_t bytes) {
 static void *move(span *s, struct heap *heap, size_t bytes) {
     size_t old = s->size;
     span *target = place_to_grow(heap, bytes);
-    if (target == NULL)
+    if (target == NULL || !own(heap, target))
         return NULL;
     void *to = (void *)target->start;
     target->moved = old >= MOVE_PAGES_MIN && os_move((void *)s->start, to, old);
@@ -104,6 +113,19 @@ static void *move(span *s, struct heap *heap, size_t bytes) {
         memcpy(to, (void *)s->start, old);
     give_span(s, target->moved && s->tail == 0);
     return to;
+}
+
+/* Takes what is free behind the block; false where that is too little. */
+static bool extend(span *s, size_t bytes, bool *charged) {
+    size_t old = s->size;
+    if (!page_heap_extend(s, bytes))
+        return false;
+    *charged = heap_charge(s->heap, bytes - old);
+    if (*charged)
+        count_large(s->heap, bytes - old, 0);
+    else
+        page_heap_shrink(s, old);
+    return true;
 }
 
 void *large_resize(span *s, size_t size) {
@@ -115,19 +137,11 @@ void *large_resize(span *s, size_t size) {
             shrink(s, bytes);
         return (void *)s->start;
     }
-    size_t more = bytes - old;
-    if (!heap_charge(s->heap, more))
+    if (!heap_may_charge(s->heap, bytes - old))
         return NULL;
-    if (page_heap_extend(s, bytes)) {
-        count_large(s->heap, more, 0);
-        return (void *)s->start;
-    }
-    heap_uncharge(s->heap, more);
+    bool charged;
+    if (extend(s, bytes, &charged))
+        return charged ? (void *)s->start : NULL;
     struct heap *heap = heap_in_service(s->heap); /* what is left in a retired heap moves out of it */
-    if (!heap_charge(heap, bytes))
-        return NULL;
-    void *moved = move(s, heap, bytes);
-    if (moved == NULL)
-        heap_uncharge(heap, bytes);
-    return moved;
+    return heap_may_charge(heap, bytes) ? move(s, heap, bytes) : NULL;
 }

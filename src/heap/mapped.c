@@ -112,8 +112,6 @@ static bool reserve(size_t *count, size_t units, size_t bytes) {
             deny(bytes);
             return false;
         }
-    if (may_act())
-        footprint_grew(bytes);
     return true;
 }
 
@@ -128,7 +126,11 @@ bool mapped_reserve(size_t bytes) {
 bool mapped_thread_begins(void) {
     if (footprint_limit() != 0)
         mapped_measure();
-    return reserve(&threads, 1, THREAD_BYTES);
+    if (!reserve(&threads, 1, THREAD_BYTES))
+        return false;
+    if (may_act())
+        footprint_grew(THREAD_BYTES);
+    return true;
 }
 
 void mapped_thread_not_made(void) {
@@ -166,8 +168,11 @@ void mapped_end(bool begun, size_t reserved) {
         within = false;
     }
     __atomic_fetch_add(&charged, change, __ATOMIC_RELAXED);
-    if ((ptrdiff_t)(change + reserved) < 0)
+    ptrdiff_t grown = (ptrdiff_t)(change + reserved);
+    if (grown < 0)
         footprint_shrunk();
+    else if (grown > 0 && may_act())
+        footprint_grew((size_t)grown); /* only now: the system may have refused what was reserved */
 }
 
 void mapped_note(uintptr_t start, size_t size, interval_state state, size_t charge) {

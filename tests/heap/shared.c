@@ -4,6 +4,7 @@
  * Members hold nothing: they tell the footprints that they claim to have. Start at begin_run and join. */
 #include "apart.h"
 
+#include "heap/mapped.h"
 #include "heap/shared.h"
 #include "offer.h"
 
@@ -165,6 +166,24 @@ static void what_is_taken_covers_the_footprint_and_little_more(void) {
     static offer run;
     begin_run(&run, SHARED_CHILDREN_SHARE);
     CHECK(ended_well(join(&run, take_and_give)));
+}
+
+static void map_what_is_refused_and_then_some(void) {
+    enum { SIZE = 4 * MIB };
+    CHECK(mapped_reserve(SIZE));
+    mapped_end(mapped_begin(), SIZE);
+    CHECK(shared_read(&own_slot()->peak) < SIZE);
+    CHECK(mapped_reserve(SIZE));
+    bool begun = mapped_begin();
+    mapped_note((uintptr_t)SIZE, SIZE, INTERVAL_WRITABLE, SIZE);
+    mapped_end(begun, SIZE);
+    CHECK(shared_read(&own_slot()->peak) >= SIZE);
+}
+
+static void a_mapping_that_the_system_refuses_is_not_told_of(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    CHECK(ended_well(join(&run, map_what_is_refused_and_then_some)));
 }
 
 static void take_all(void) {
@@ -657,7 +676,7 @@ static void when_the_command_is_killed_its_processes_go_on_within_the_limit(void
     CHECK(ended_well(common->member));
 }
 
-TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more),
+TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more), TEST(a_mapping_that_the_system_refuses_is_not_told_of),
       TEST(the_limit_can_be_taken_to_its_last_byte_and_not_beyond),
       TEST(what_is_withheld_is_not_taken_and_asking_takes_nothing), TEST(what_one_gives_back_another_can_take),
       TEST(of_two_that_race_for_the_last_room_one_gets_it), TEST(what_is_taken_at_once_is_never_beyond_the_limit),
