@@ -178,7 +178,7 @@ bool shared_join(const char *how) {
         return false;
     own = os_map_emptied_by_fork(sizeof *own);
     if (page->magic != SHARED_MAGIC || welcome.slot >= SHARED_SLOTS || own == NULL) {
-        os_release(page, sizeof *page);
+        os_unmap(page, sizeof *page);
         return false;
     }
     own->has_slot = 1;

@@ -2,6 +2,7 @@
  *
  * Start with os_join_memory. The name is an abstract one (unix(7)), so that neither another root directory nor another user
  * is in the way. */
+#include "memory.h"
 #include "os.h"
 #include "syscall.h"
 
@@ -67,11 +68,6 @@ static int receive(long socket, void *text, size_t length) {
     return -1;
 }
 
-static void *map_shared(int file, size_t size) {
-    long start = os_syscall(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    return start < 0 && start > -4096 ? NULL : (void *)start;
-}
-
 void *os_join_memory(const char *name, size_t name_length, size_t size, void *welcome, size_t welcome_size,
                      unsigned wait_ms) {
     long socket = connect_to(name, name_length, wait_ms);
@@ -81,7 +77,7 @@ void *os_join_memory(const char *name, size_t name_length, size_t size, void *we
     close_file(socket);
     if (file < 0)
         return NULL;
-    void *start = map_shared(file, size);
+    void *start = os_map_shared(file, size);
     close_file(file);
     return start;
 }

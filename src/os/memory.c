@@ -9,6 +9,7 @@
 #include "syscall.h"
 
 #include <errno.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #ifndef MREMAP_DONTUNMAP
@@ -67,8 +68,42 @@ bool os_commit(void *start, size_t size) {
     return call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0;
 }
 
+/* A program may map memory, which is noted in a table, before os_start. */
+static size_t page_size(void) {
+    return os.page_size != 0 ? os.page_size : getauxval(AT_PAGESZ);
+}
+
+static size_t whole_pages(size_t size) {
+    return (size + page_size() - 1) & ~(page_size() - 1);
+}
+
+/* The kernel puts mappings side by side, so tables bring their guards with them: what overflows beside one traps. */
+static void *reserve_guarded(size_t size) {
+    char *start = map_pages(NULL, size + 2 * page_size(), PROT_NONE, PAGES);
+    return start == NULL ? NULL : start + page_size();
+}
+
 void *os_map(size_t size) {
-    return map_pages(NULL, size, PROT_READ | PROT_WRITE, PAGES);
+    size = whole_pages(size);
+    void *start = reserve_guarded(size);
+    if (start == NULL || call_range(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) == 0)
+        return start;
+    os_unmap(start, size);
+    return NULL;
+}
+
+void *os_map_shared(int file, size_t size) {
+    size = whole_pages(size);
+    void *start = reserve_guarded(size);
+    if (start == NULL ||
+        os_syscall(SYS_mmap, (long)start, (long)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) > 0)
+        return start;
+    os_unmap(start, size);
+    return NULL;
+}
+
+void os_unmap(void *start, size_t size) {
+    os_release((char *)start - page_size(), whole_pages(size) + 2 * page_size());
 }
 
 bool os_purge(void *start, size_t size) {
@@ -99,7 +134,7 @@ static bool can_purge(char *page) {
 /* Whether pages can be moved, and purged where they have come to and where they were: some emulators then purge nothing,
  * and fail the system calls that write there. */
 static bool try_moving(void) {
-    volatile char *pages = os_map(2 * os.page_size);
+    volatile char *pages = map_pages(NULL, 2 * os.page_size, PROT_READ | PROT_WRITE, PAGES);
     if (pages == NULL)
         return false;
     char *to = (char *)pages + os.page_size;
@@ -137,10 +172,9 @@ bool os_unguard(void *start, size_t size) {
 }
 
 void *os_map_emptied_by_fork(size_t size) {
-    size = (size + os.page_size - 1) & ~(os.page_size - 1);
     void *start = os_map(size);
-    if (start == NULL || os_syscall(SYS_madvise, (long)start, (long)size, MADV_WIPEONFORK, 0, 0, 0) == 0)
+    if (start == NULL || call_range(SYS_madvise, start, whole_pages(size), MADV_WIPEONFORK) == 0)
         return start;
-    os_release(start, size);
+    os_unmap(start, size);
     return NULL;
 }

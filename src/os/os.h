@@ -49,8 +49,11 @@ void os_start(void);
 void *os_reserve(size_t size, size_t align);
 /* Makes reserved pages readable and writable; they read as zero if never used or purged. False if refused. */
 bool os_commit(void *start, size_t size);
-/* Readable, writable, zero pages at an address of the system's choosing: for tables. NULL if refused. */
+/* Readable, writable, zero pages at an address of the system's choosing, between pages that trap: for tables. May come before
+ * os_start. NULL if refused. */
 void *os_map(size_t size);
+/* Gives up what was mapped, and its guards. */
+void os_unmap(void *start, size_t size);
 /* Drops the pages' contents and gives the memory back; the address range stays ours. After it the pages read as zero,
  * but under strict overcommit they must be committed first. False if the system refused: contents are as before. */
 bool os_purge(void *start, size_t size);

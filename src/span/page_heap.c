@@ -275,31 +275,47 @@ static bool grow(size_t size) {
 
 /* --- tables where address space has run out -------------------------------------------------------------------- */
 
+/* Where a table of so many granules, guards and all, lies in a free span's end: zeroed, with a page before and behind it
+ * that traps. NULL if refused. */
+static void *make_table(const span *free, size_t granules, size_t size) {
+    char *end = (char *)end_of(free), *start = end - granules * GRANULE;
+    char *table = start + os.page_size, *behind = table + size;
+    bool usable = (free->dirty_pages == 0 || os_purge(start, granules * GRANULE)) &&
+                  (!os.strict_overcommit || os_commit(table, size)) && os_guard(start, os.page_size);
+    if (!usable)
+        return NULL;
+    if (os_guard(behind, (size_t)(end - behind)))
+        return table;
+    os_unguard(start, os.page_size);
+    return NULL;
+}
+
 /* Cuts the end off a free span for good: it becomes nobody's. Needs no descriptor, because it serves to make them. */
-static void *cut_off(span *free, size_t granules) {
+static void cut_off(span *free, size_t granules) {
+    uintptr_t start = end_of(free) - granules * GRANULE;
+    size_t dirty = free->dirty_pages == 0 ? 0 : count_pages(start, granules).dirty;
     free_spans_remove(&heap.free, free);
     free->granules -= (uint32_t)granules;
-    uintptr_t start = end_of(free);
-    size_t dirty = free->dirty_pages == 0 ? 0 : count_pages(start, granules).dirty;
     free->dirty_pages -= (uint32_t)dirty;
     count_dirty(-dirty);
     for (uintptr_t address = start; address < start + granules * GRANULE; address += GRANULE)
         set_entry(entry_at(address), 0, 0);
     insert_free(free, free->start, free->granules, free->dirty_pages);
-    bool zeroed = dirty == 0 || os_purge((void *)start, granules * GRANULE);
-    bool usable = zeroed && (!os.strict_overcommit || os_commit((void *)start, granules * GRANULE));
-    return usable ? (void *)start : NULL;
 }
 
 void *span_table_map(size_t size) {
     void *fresh = os_map(size);
     if (fresh != NULL)
         return fresh;
-    size_t granules = granules_for(size);
+    size = (size + os.page_size - 1) & ~(os.page_size - 1);
+    size_t granules = granules_for(size + 2 * os.page_size);
     span *free = bins_best_fit(&heap.free.clean, granules + 1);
     if (free == NULL)
         free = bins_best_fit(&heap.free.dirty, granules + 1);
-    return free == NULL ? NULL : cut_off(free, granules);
+    void *table = free == NULL ? NULL : make_table(free, granules, size);
+    if (table != NULL)
+        cut_off(free, granules);
+    return table;
 }
 
 void *page_heap_map_table(size_t size) {
