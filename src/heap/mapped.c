@@ -272,7 +272,7 @@ size_t mapped_uncharged(uintptr_t start, size_t size) {
 
 /* Nothing charged has nothing to lose: so reservations, however large, are not walked through. */
 static bool examine(interval *i) {
-    size_t resident, size = i->end - i->start;
+    size_t resident = 0, size = i->end - i->start;
     if (i->charge == 0)
         return true;
     if (!(i->state == INTERVAL_SHARED ? os_resident_bytes : os_own_bytes)((void *)i->start, size, &resident))

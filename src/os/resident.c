@@ -120,7 +120,7 @@ static bool tells_of_this_stack(long file) {
 }
 
 static bool count_own(long file, uintptr_t at, size_t pages, size_t *bytes) {
-    uint64_t entries[ENTRIES];
+    uint64_t entries[ENTRIES] = {0};
     size_t own = 0;
     while (pages > 0) {
         size_t step = pages < ENTRIES ? pages : ENTRIES;
