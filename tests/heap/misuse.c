@@ -238,10 +238,11 @@ static void free_twice_and_free_more(const void *handler) {
         rn_free(blocks[i]);
 }
 
+/* Of ours: an emulator says a word of its own on how a program ended. */
 static unsigned lines_in(const char *text) {
     unsigned lines = 0;
-    for (; *text != '\0'; text++)
-        lines += *text == '\n';
+    for (; (text = strstr(text, "ration: ")) != NULL; text++)
+        lines++;
     return lines;
 }
 
