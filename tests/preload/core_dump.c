@@ -4,7 +4,8 @@
 #include "again.h"
 
 #include <dirent.h>
-#include <malloc.h>
+
+int malloc_trim(size_t); /* musl has none, and so declares none */
 
 enum { BLOCK = 100000, FREED_BLOCKS = 300, LIVE_BLOCKS = 3, A_FEW = 100 };
 

@@ -19,6 +19,9 @@ extern void push_of_ration(rn_heap *) __asm__("rn_heap_push") WEAK;
 extern void pop_of_ration(void) __asm__("rn_heap_pop") WEAK;
 extern int limit_of_ration(rn_heap *, size_t) __asm__("rn_heap_set_limit") WEAK;
 
+/* Not in every libc. */
+extern int protect_by_key(void *, size_t, int, int) __asm__("pkey_mprotect") WEAK;
+
 enum { PAGE = 4096, MIB = 1 << 20, RW = PROT_READ | PROT_WRITE, OWN = MAP_PRIVATE | MAP_ANONYMOUS };
 
 /* Where the function's library lies in memory. */
@@ -238,7 +241,7 @@ static void meet_the_limit(void) {
     char *range = map(8 * MIB, RW, OWN);
     MUST(range != MAP_FAILED);
     MUST(mremap(range, 8 * MIB, 64 * MIB, MREMAP_MAYMOVE) == MAP_FAILED && errno == ENOMEM);
-    MUST(pkey_mprotect(none, 64 * MIB, RW, -1) == -1 && errno == ENOMEM);
+    MUST(protect_by_key(none, 64 * MIB, RW, -1) == -1 && errno == ENOMEM);
     MUST(figures().denied == denied + 5);
     fill(range, 8 * MIB);
     for (int i = 0; i < 100; i++) { /* never touched: so none is denied */
