@@ -84,6 +84,15 @@ static inline bool can_write(volatile void *address) {
     return can;
 }
 
+/* Whether a process with threads can fork, and go on: not under an emulator, and TSan's children may start no threads. */
+static inline bool threads_can_fork(void) {
+#if defined(__SANITIZE_THREAD__)
+    return false;
+#else
+    return !emulated();
+#endif
+}
+
 /* qemu-user says yes to advice that it does not know. */
 static inline bool guards_can_be_seen(void) {
     return !emulated();

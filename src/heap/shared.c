@@ -84,7 +84,8 @@ static void note_footprint(size_t footprint) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
-/* Takes so many bytes, and a chunk more if there is room; not of the reserve, which is for who was denied only. Gives what it took; 0 where there is no room. */
+/* Takes so many bytes, and a chunk more if there is room, but not for one who was denied: that would be of the reserve. Gives what
+ * it took; 0 where there is no room. */
 static uint64_t take(uint64_t bytes, uint64_t limit) {
     uint64_t used = shared_read(&shared->used), more;
     do {

@@ -93,14 +93,8 @@ static void fork_from_pressed_threads(const void *unused) {
     CHECK_EQ(0u, stats_of(rn_heap_root()).used);
 }
 
-/* Under an emulator a process with threads can't fork; TSan's may not go on in a child of one. */
 static void threads_at_a_limit_may_fork(void) {
-#if defined(__SANITIZE_THREAD__)
-    bool can = false;
-#else
-    bool can = !emulated();
-#endif
-    if (can)
+    if (threads_can_fork())
         CHECK_TEXT("", said_by(fork_from_pressed_threads, NULL));
     else
         printf("skipped: a process with threads can't fork here\n");

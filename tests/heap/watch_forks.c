@@ -106,14 +106,8 @@ static void registered_twice(void) {
     _exit(times == 2 && forks_are_safe() ? 0 : 1);
 }
 
-/* TSan's children may not start threads, and under an emulator a process with threads can't fork. */
 static void check_where_threads_can_fork(void (*body)(void)) {
-#if defined(__SANITIZE_THREAD__)
-    bool can = false;
-#else
-    bool can = !emulated();
-#endif
-    if (can)
+    if (threads_can_fork())
         CHECK(ends_well(body, SECONDS));
     else
         printf("skipped: %s: a process with threads can't fork here\n", check.test);
