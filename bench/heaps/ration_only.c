@@ -131,7 +131,7 @@ enum {
     SIZES = 20,
     BLOCKS = 1 << 20,
     GROWTH = 68 << 10, /* more than a step: a slice is due at each request */
-    ROUNDS = 4,
+    ROUNDS = 12,
     IDLE_SLICES = 20, /* after so many that gave nothing there is nothing to give */
     SLICES = 1 << 14,
 };

@@ -6,6 +6,7 @@ import subprocess
 
 SUBJECT = "ration"
 HARDENED = "ration-hardened"
+LIMITED = "ration-limited"  # by the command, with a limit that is never met
 SYSTEM = "glibc"
 DEBIAN = {  # name: (package, file below the library directory)
     "mimalloc": ("libmimalloc2.0", "libmimalloc.so.2"),
@@ -19,6 +20,7 @@ class Allocator:
     name: str
     library: str = ""  # "" is libc's own malloc
     environment: dict = dataclasses.field(default_factory=dict)
+    before: tuple = ()  # goes before the command
     every: int = 1  # runs in one round of this many
     extra: bool = False  # shown, but not a peer that the demands name
 
@@ -47,12 +49,14 @@ def parse_peer(text):
     return Allocator(name, os.path.abspath(path), dict(setting.split("=", 1) for setting in settings), extra=True)
 
 
-def chosen(our_library, extra_peers, missing):
+def chosen(our_library, our_command, extra_peers, missing):
     """The allocators in the order of the tables. What is not installed is added to `missing` in words."""
     result = []
     if os.path.exists(our_library):
         result.append(Allocator(SUBJECT, os.path.abspath(our_library)))
         result.append(Allocator(HARDENED, os.path.abspath(our_library), {"RATION_HARDEN": "1"}, every=3, extra=True))
+        limited = (os.path.abspath(our_command), "run", "--quiet", "--limit", "16GiB", "--")
+        result.append(Allocator(LIMITED, before=limited, every=3, extra=True))
     else:
         missing.append(f"{SUBJECT}: {our_library} is not built; the peers run alone")
     result.append(Allocator(SYSTEM))

@@ -2,7 +2,7 @@
 import dataclasses
 
 from . import footprint, heaps
-from .allocators import HARDENED
+from .allocators import HARDENED, LIMITED
 
 MODERN = ("mimalloc", "jemalloc", "tcmalloc")
 OTHER_TARGET = ("hot:realloc", "hot:realloc-again")  # the first is held against glibc alone, the second is shown only
@@ -88,7 +88,7 @@ def every_run_ended_well(results, subject):
     what, target = "every run ends well, with the right output", "none fails"
     if subject not in results.names:
         return unmeasured(what, target)
-    failed = results.failed_rows(subject) + results.failed_rows(HARDENED)
+    failed = [row for name in (subject, HARDENED, LIMITED) for row in results.failed_rows(name)]
     figure = ", ".join(failed) if failed else f"none in {results.rounds} rounds"
     return Demand(what, target, figure, verdict(not failed))
 
@@ -116,11 +116,12 @@ def demands(results, subject):
     found.append(bounded(results, subject, "% of the room under ulimit -v", footprint.ROOM_FIRST, 95, at_least=True))
     found.append(bounded(results, subject, "% of it again, in another size", footprint.ROOM_SECOND, 95, at_least=True))
     found.append(bounded(results, subject, "ms until 8 threads' 8 MiB are taken", heaps.DENY, 1, measure="heaps"))
-    found.append(hardened(results, subject))
+    found.append(of_default(results, subject, "CPU with RATION_HARDEN=1, mean of all rows", HARDENED, 1.30))
+    found.append(of_default(results, subject, "CPU with a limit never met, mean of all rows", LIMITED, 1.03))
     return found
 
 
-def hardened(results, subject):
-    what, target = "CPU with RATION_HARDEN=1, mean of all rows", "<= 1.30 of the default"
-    ratio = results.mean_ratio("cpu", HARDENED, subject)
-    return Demand(what, target, str(ratio), verdict(ratio.value <= 1.3)) if ratio else unmeasured(what, target)
+def of_default(results, subject, what, variant, limit):
+    target = f"<= {limit:.2f} of the default"
+    ratio = results.mean_ratio("cpu", variant, subject)
+    return Demand(what, target, str(ratio), verdict(ratio.value <= limit)) if ratio else unmeasured(what, target)

@@ -33,7 +33,7 @@ class Runner:
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, \
                 open(row.stdin or os.devnull, "rb") as stdin:
             reader, writer = os.pipe()
-            command = [self.launch, str(writer), allocator.library, str(address_space_kib), *row.command]
+            command = [self.launch, str(writer), allocator.library, str(address_space_kib), *allocator.before, *row.command]
             process = subprocess.Popen(command, env=self.environment(row, allocator), stdin=stdin, stdout=output,
                                        stderr=errors, pass_fds=[writer], start_new_session=True, cwd=self.scratch)
             os.close(writer)

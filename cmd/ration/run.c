@@ -10,6 +10,7 @@
 #include "program.h"
 #include "sizes.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -162,8 +163,6 @@ static int set_environment(const run_state *state, const char *library) {
     return failure;
 }
 
-enum { OWN_FILES = 1024 }; /* files inherited beyond this stay open */
-
 /* --- starting ------------------------------------------------------------------------------------------------------- */
 
 /* In the child: becomes the program, or tells why not. */
@@ -220,6 +219,20 @@ static int end_like(int status) {
     return 128 + number;
 }
 
+/* Ours are closed on exec. Those that are open are asked for: where the limit is a million, trying each takes a second. */
+static void close_inherited(void) {
+    DIR *files = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (files != NULL && (entry = readdir(files)) != NULL) {
+        int file = (int)strtol(entry->d_name, NULL, 10);
+        if (file > STDERR_FILENO && fcntl(file, F_GETFD) == 0)
+            (void)close(file);
+    }
+    if (files != NULL)
+        (void)closedir(files);
+}
+
 /* What the program reads and writes ends when the program ends it, not when we do. */
 static void leave_files(void) {
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -228,9 +241,7 @@ static void leave_files(void) {
         return;
     (void)dup2(nothing, STDIN_FILENO);
     (void)dup2(nothing, STDOUT_FILENO);
-    for (int file = STDERR_FILENO + 1; file < OWN_FILES; file++)
-        if (fcntl(file, F_GETFD) == 0) /* ours are closed on exec */
-            (void)close(file);
+    close_inherited();
 }
 
 static int run(run_state *state, const char *path) {

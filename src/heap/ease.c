@@ -6,7 +6,7 @@
 #include "pressure.h"
 
 enum {
-    SLICE_US = 40, /* the last call of the system, begun before, takes no longer: 100 us in all */
+    SLICE_US = 25, /* the last call of the system, begun before, takes no longer: 100 us in all */
     STEP = 64 << 10,
 };
 

@@ -88,8 +88,8 @@ void footprint_grew(size_t bytes) {
     if (__atomic_add_fetch(&grown, bytes, __ATOMIC_RELAXED) < MEASURE_STEP)
         return;
     __atomic_store_n(&grown, 0, __ATOMIC_RELAXED);
-    mapped_measure();
-    shared_tell();
+    if (mapped_measure_if_due())
+        shared_tell();
 }
 
 void footprint_shrunk(void) {

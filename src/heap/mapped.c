@@ -8,7 +8,7 @@
 #include "hardened.h"
 #include "shared.h"
 
-enum { THREAD_BYTES = 64 << 10, EXAMINE_PAUSE_MS = 10 };
+enum { THREAD_BYTES = 64 << 10, EXAMINE_PAUSE_MS = 10, MEASURE_PAUSE_US = 10000 };
 
 static struct {
     os_mutex lock;
@@ -44,6 +44,8 @@ static bool watched;
 static struct {
     bool busy;
     size_t total, known;
+    size_t highest; /* that was known at any of those since the pause that was last over */
+    uint64_t pause_end;
 } measured;
 
 static size_t fallen(size_t before, size_t after) {
@@ -59,17 +61,42 @@ static size_t rest_after(size_t total, size_t known) {
     return seen > kept ? seen : kept;
 }
 
+static size_t known_bytes(void) {
+    return footprint_bytes() - rest_bytes();
+}
+
 void mapped_measure(void) {
     if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || __atomic_exchange_n(&measured.busy, true, __ATOMIC_ACQUIRE))
         return;
     size_t total = os_private_bytes();
     if (total != 0) {
-        size_t known = footprint_bytes() - rest_bytes();
+        size_t known = known_bytes();
         __atomic_store_n(&rest, rest_after(total, known), __ATOMIC_RELAXED);
         measured.total = total;
         measured.known = known;
     }
     __atomic_store_n(&measured.busy, false, __ATOMIC_RELEASE);
+}
+
+static bool begin_pause(size_t known) {
+    uint64_t now = os_clock_us();
+    if (now < __atomic_load_n(&measured.pause_end, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(&measured.pause_end, now + MEASURE_PAUSE_US, __ATOMIC_RELAXED);
+    __atomic_store_n(&measured.highest, known, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* A measure takes some 10 us: a program that gives and takes the same memory, or threads, over and over would wait for little
+ * else. */
+bool mapped_measure_if_due(void) {
+    size_t known = known_bytes();
+    bool grew = known > read_size(&measured.highest);
+    if (!begin_pause(known) && !grew)
+        return false;
+    os_raise(&measured.highest, known);
+    mapped_measure();
+    return true;
 }
 
 void mapped_watch(void) {
@@ -125,7 +152,7 @@ bool mapped_reserve(size_t bytes) {
 /* Threads made before this one may have used more of their stacks by now than they count. */
 bool mapped_thread_begins(void) {
     if (footprint_limit() != 0)
-        mapped_measure();
+        mapped_measure_if_due();
     if (!reserve(&threads, 1, THREAD_BYTES))
         return false;
     if (may_act())

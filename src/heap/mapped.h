@@ -16,6 +16,8 @@ size_t rest_bytes(void);
 void mapped_watch(void);
 /* Measures the rest anew. Costs some 20 us; any lock may be held. */
 void mapped_measure(void);
+/* The same if the process holds more than at the last measures, or the last is some time ago; whether it was. */
+bool mapped_measure_if_due(void);
 /* Trues both up by what is resident, where that has not just been done. Gives the bytes that count no longer. */
 size_t mapped_examine(void);
 
