@@ -204,14 +204,22 @@ static void purge_by_handle(const rn_heap *handle) {
     heap_unlock_tree();
 }
 
-/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
-static void purge_excess(const rn_heap *handle) {
-    size_t idle = idle_bytes();
+/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest; and where
+ * so much may lie idle no longer. */
+static bool purge_is_due(size_t idle, size_t step) {
     size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
-    size_t step = idle_allowance();
     if (idle + step < mark || mark == 0)
         __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
-    if (LIKELY(idle <= mark) || mark == 0)
+    if (UNLIKELY(regret_has_faded())) {
+        page_heap_purge_excess();
+        return idle > step;
+    }
+    return UNLIKELY(idle > mark) && mark != 0;
+}
+
+static void purge_excess(const rn_heap *handle) {
+    size_t step = idle_allowance();
+    if (!purge_is_due(idle_bytes(), step))
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
     purge_by_handle(handle);

@@ -15,6 +15,7 @@ struct live_bytes live_bytes OWN_LINE;
 static struct {
     size_t bytes;
     uint64_t halved_at, purged_at; /* ms */
+    bool faded;
 } regret OWN_LINE;
 
 void regret_purged(void) {
@@ -36,7 +37,13 @@ static size_t regretted(void) {
     bytes = halvings >= 30 ? 0 : bytes >> halvings;
     __atomic_store_n(&regret.bytes, bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&regret.halved_at, halvings * SOON_MS, __ATOMIC_RELAXED);
+    __atomic_store_n(&regret.faded, true, __ATOMIC_RELAXED);
     return bytes;
+}
+
+bool regret_has_faded(void) {
+    return __atomic_load_n(&regret.faded, __ATOMIC_RELAXED) &&
+           __atomic_exchange_n(&regret.faded, false, __ATOMIC_RELAXED);
 }
 
 void regret_revived(size_t bytes) {

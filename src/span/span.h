@@ -124,6 +124,8 @@ static inline span *span_of_id(uint32_t id) {
 void regret_purged(void);
 bool regret_possible(void);
 void regret_revived(size_t bytes);
+/* Whether less may wait than when this was last asked: what waits already is to be looked at. */
+bool regret_has_faded(void);
 /* How much may wait in free spans, and on idle pages of spans in use. */
 size_t free_allowance(void);
 size_t idle_allowance(void);

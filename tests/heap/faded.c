@@ -1,0 +1,65 @@
+/* faded.c: what was kept for a program that soon wanted it again goes back when it no longer does, though no span is given back.
+ *
+ * The clock is the test's. Start with the last function. */
+#include "accounts.h"
+#include "heap/heap.h"
+
+enum { MIB = 1 << 20, SMALL = 1000, LARGE = 5000, KEPT_ONE_IN = 8, SECONDS = 10 };
+
+static uint64_t now_ms = 1000;
+
+uint64_t __wrap_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void) {
+    return now_ms;
+}
+
+typedef struct batch {
+    void *blocks[16 * MIB / SMALL];
+    size_t count;
+} batch;
+
+static batch thinned, churned;
+
+static void take(batch *b, size_t size, size_t bytes) {
+    for (b->count = 0; b->count < bytes / size; b->count++) {
+        void *block = b->blocks[b->count] = rn_malloc(size);
+        REQUIRE(block != NULL);
+        memset(block, 1, size);
+    }
+}
+
+static void give(batch *b, size_t kept_one_in) {
+    for (size_t i = 0; i < b->count; i++)
+        if (kept_one_in == 0 || i % kept_one_in != 0)
+            rn_free(b->blocks[i]);
+}
+
+/* Takes what is free in the spans of the thinned batch, and gives it back: none of them becomes empty. */
+static void use_thinned(void) {
+    take(&churned, SMALL, 6 * MIB);
+    give(&churned, 0);
+}
+
+static size_t beyond_allowance(void) {
+    page_heap_figures figures = page_heap_read();
+    return figures.dirty > figures.allowance ? figures.dirty - figures.allowance : 0;
+}
+
+static void free_spans_go_back_without_another(void) {
+    take(&thinned, SMALL, 8 * MIB);
+    give(&thinned, KEPT_ONE_IN);
+    for (unsigned i = 0; i < 3; i++) {
+        take(&churned, LARGE, 16 * MIB);
+        give(&churned, 0);
+    }
+    size_t before = page_heap_read().dirty;
+    CHECK(before >= 8 * MIB);
+    for (unsigned i = 0; i < SECONDS; i++) {
+        now_ms += 1500; /* what is wanted again within a second was given back too early */
+        use_thinned();
+        CHECK_EQ(0u, beyond_allowance());
+    }
+    CHECK(page_heap_read().dirty < before / 4);
+}
+
+TESTS(TEST(free_spans_go_back_without_another))
