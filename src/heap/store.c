@@ -218,7 +218,7 @@ static bool purge_is_due(size_t idle, size_t step) {
 }
 
 static void purge_excess(const rn_heap *handle) {
-    size_t step = idle_allowance();
+    size_t step = free_allowance();
     if (!purge_is_due(idle_bytes(), step))
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);

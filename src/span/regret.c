@@ -7,7 +7,6 @@ enum {
     SOON_MS = 1000,
     REGRET_MAX = 256 << 20,
     REGRET_FACTOR = 4, /* a page that was purged too early stands for others that would be */
-    IDLE_MOST = 4,     /* times what may lie idle anyway */
 };
 
 struct live_bytes live_bytes OWN_LINE;
@@ -66,9 +65,4 @@ static size_t usual_allowance(void) {
 
 size_t free_allowance(void) {
     return usual_allowance() + regretted();
-}
-
-size_t idle_allowance(void) {
-    size_t usual = usual_allowance(), more = regretted(), most = usual * IDLE_MOST;
-    return usual + (more < most ? more : most);
 }

@@ -126,9 +126,8 @@ bool regret_possible(void);
 void regret_revived(size_t bytes);
 /* Whether less may wait than when this was last asked: what waits already is to be looked at. */
 bool regret_has_faded(void);
-/* How much may wait in free spans, and on idle pages of spans in use. */
+/* How much may wait in free spans; as much again may on idle pages of spans in use. */
 size_t free_allowance(void);
-size_t idle_allowance(void);
 
 /* --- the page heap ----------------------------------------------------------------------------------------------
  * All address space that is ours, in spans in use and free spans. Any thread. */
