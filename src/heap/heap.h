@@ -286,11 +286,22 @@ void cache_drain(cache *);
 void cache_destroy(cache *);
 cache *cache_new(struct heap *);
 
+/* Keeps an ended thread's cache for another thread's start; false where it is not worth it. */
+bool spare_keep(cache *);
+/* One that was kept for the heap; NULL where there is none. */
+cache *spare_take(const struct heap *);
+/* All that are kept come back to the stores. */
+void spare_give_all(void);
+void spare_count_cached(size_t blocks[SIZE_CLASSES_COUNT]);
+/* Around fork. */
+void spare_lock(void);
+void spare_unlock(void);
+
 void threads_start(void);
 /* Whether no other thread has anything cached, nor may have left a block half handed out or half taken back when it was lost in a
  * fork. */
 bool threads_alone(void);
-/* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
+/* Takes the blocks out of every other thread's caches, and those that are spare. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
 /* Adds up the blocks in all threads' caches, by class. unknown: how many threads could not be stopped, and are left out. False,
  * with nothing done, where that would take too long. */

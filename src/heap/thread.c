@@ -41,6 +41,16 @@ static void drain(thread *t) {
         cache_drain(c);
 }
 
+static void keep_spare(thread *t) {
+    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
+        if ((*link)->heap == &root_heap) {
+            cache *c = *link, *next = c->next;
+            if (spare_keep(c))
+                *link = next;
+            return;
+        }
+}
+
 static void destroy_caches(thread *t) {
     drain(t);
     for (cache *c = t->caches, *next; c != NULL; c = next) {
@@ -66,6 +76,7 @@ static void thread_ended(void) {
     thread_begin();
     this_thread.ended = 1;
     set_cache(&this_thread, &empty_cache);
+    keep_spare(t);
     destroy_caches(t); /* while the thread can still be found by who destroys a heap, and waits */
     local_end();
     os_lock(&threads_lock);
@@ -169,7 +180,7 @@ static void drop_least_recent(thread *t) {
 
 static cache *cache_for(thread *t, struct heap *heap) {
     cache *c = find_cache(t, heap);
-    if (c != NULL || (c = cache_new(heap)) == NULL)
+    if (c != NULL || ((c = spare_take(heap)) == NULL && (c = cache_new(heap)) == NULL))
         return c;
     if (t->caches_count == CACHES_MAX)
         drop_least_recent(t);
@@ -383,6 +394,7 @@ unsigned threads_take_over(void) {
             drain(t);
     let_others_go();
     os_unlock(&threads_lock);
+    spare_give_all();
     return left;
 }
 
@@ -402,6 +414,7 @@ bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown) 
             count_cached(t, blocks);
     let_others_go();
     os_unlock(&threads_lock);
+    spare_count_cached(blocks);
     return true;
 }
 
@@ -482,9 +495,11 @@ void threads_drop_heap(struct heap *heap) {
 void threads_before_fork(void) {
     os_lock(&threads_lock);
     stop_others();
+    spare_lock();
 }
 
 void threads_after_fork_in_parent(void) {
+    spare_unlock();
     let_others_go();
     os_unlock(&threads_lock);
 }
@@ -506,6 +521,7 @@ void threads_after_fork_in_child(void) {
         mine->revoked = false;
     }
     threads_lock = (os_mutex){0};
+    spare_unlock();
     others_were_lost |= dead != NULL;
     for (thread *next; dead != NULL; dead = next) {
         next = dead->next;
