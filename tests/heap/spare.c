@@ -1,5 +1,6 @@
 /* spare.c: what an ended thread had cached serves the next thread, or goes back under pressure. */
 #include "accounts.h"
+#include "apart.h"
 #include "heap/heap.h"
 
 #include <pthread.h>
@@ -71,6 +72,50 @@ static void a_child_has_them(void) {
     CHECK_EQ(0, status);
 }
 
+/* --- what it must not hide --------------------------------------------------------------------------------------- */
+
+static void *free_twice(void *unused) {
+    void *block = rn_malloc(SIZE), *other = rn_malloc(SIZE);
+    rn_free(block);
+    rn_free(other);
+    rn_free(block);
+    return unused;
+}
+
+static void *free_interior(void *unused) {
+    char *block = rn_malloc(SIZE);
+    rn_free(block + 16);
+    return unused;
+}
+
+static void *free_anothers_again(void *block) {
+    void *own = rn_malloc(SIZE);
+    rn_free(block);
+    rn_free(own);
+    return NULL;
+}
+
+static void run_to_its_end(void *(*mistake)(void *), void *argument) {
+    pthread_t visitor;
+    REQUIRE(pthread_create(&visitor, NULL, mistake, argument) == 0);
+    REQUIRE(pthread_join(visitor, NULL) == 0);
+}
+
+static void a_bad_free_is_seen_as_its_thread_ends(void) {
+    spend_sample();
+    CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): double free", run_to_its_end(free_twice, NULL));
+    CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): free of an address inside a block",
+                 run_to_its_end(free_interior, NULL));
+    void *kept = rn_malloc(SIZE), *block = rn_malloc(SIZE);
+    rn_free(block);
+    thread_drain_own();
+    CHECK_ABORTS("ration: %p (1024-byte class, heap \"root\"): double free",
+                 run_to_its_end(free_anothers_again, block));
+    rn_free(kept);
+}
+
+/* --- how much is kept -------------------------------------------------------------------------------------------- */
+
 static sem_t filled, go;
 
 static void *fill_and_wait(void *unused) {
@@ -108,4 +153,4 @@ static void many_threads_leave_a_mib_at_most(void) {
 }
 
 TESTS(TEST(the_next_thread_has_the_same_blocks), TEST(pressure_takes_them), TEST(a_child_has_them),
-      TEST(many_threads_leave_a_mib_at_most))
+      TEST(a_bad_free_is_seen_as_its_thread_ends), TEST(many_threads_leave_a_mib_at_most))
