@@ -9,6 +9,7 @@
 #include "library.h"
 #include "program.h"
 #include "sizes.h"
+#include "statistics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +45,8 @@ static const char help[] = "Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]
                            "  --autopsy DIR      where ration-PID.autopsy is written at the first denial (.)\n"
                            "  --harden           check every free at once, guard large blocks, detect\n"
                            "                     overflows and writes after free; costs some time\n"
-                           "  --stats FILE       write PROGRAM's figures at its end\n"
+                           "  --stats FILE       write PROGRAM's figures at its end; %p in FILE is a process's\n"
+                           "                     number, and each process writes its own then\n"
                            "  --quiet            tell nothing at the end\n"
                            "  --help             show this\n"
                            "\n"
@@ -154,8 +156,6 @@ static int set_environment(const run_state *state, const char *library) {
     if (options->on_limit[0] != 0)
         failure |= setenv("RATION_ON_LIMIT", options->on_limit, 1);
     failure |= set_autopsy(options->autopsy);
-    if (options->statistics != NULL)
-        failure |= setenv("RATION_STATS", options->statistics, 1);
     if (options->harden)
         failure |= setenv("RATION_HARDEN", "1", 1);
     if (state->shares)
@@ -167,11 +167,13 @@ static int set_environment(const run_state *state, const char *library) {
 
 /* In the child: becomes the program, or tells why not. */
 static _Noreturn void become(const run_state *state, const char *path, const sigset_t *mask, int report) {
+    const char *statistics = state->options->statistics;
     int error;
 
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
-    /* The path has a slash, so this looks nowhere else; it gives a file without #! to the shell, as shells do. */
-    (void)execvp(path, state->options->program);
+    /* The path has a slash, so execvp looks nowhere else; it gives a file without #! to the shell, as shells do. */
+    if (statistics[0] == 0 || statistics_set(statistics) == 0)
+        (void)execvp(path, state->options->program);
     error = errno;
     (void)!write(report, &error, sizeof(error));
     _exit(PROGRAM_NOT_EXECUTABLE);
@@ -313,7 +315,7 @@ static int start(const run_options *options) {
     return run(&state, path);
 }
 
-int run_main(int argc, char **argv) {
+static int read_and_start(int argc, char **argv) {
     run_options options;
     int failure = run_options_read(argc, argv, &options);
 
@@ -324,4 +326,15 @@ int run_main(int argc, char **argv) {
     if (options.limit != 0 && options.autopsy == NULL)
         options.autopsy = ".";
     return start(&options);
+}
+
+int run_main(int argc, char **argv) {
+    int status = read_and_start(argc, argv);
+
+    /* The file is the program's: our own Ration, which has read the variable, too, would write over it at our end. */
+    if (statistics_in_environment() != NULL) {
+        (void)fflush(NULL);
+        _exit(status);
+    }
+    return status;
 }

@@ -18,8 +18,9 @@ typedef struct run_options {
     uint64_t limit, soft, reserve; /* bytes; 0: none, but for the reserve */
     bool limit_auto, reserve_given, harden, quiet;
     enum shared_children children;
-    char on_limit[32]; /* as the library takes it; "" where nothing was asked for */
-    const char *statistics, *autopsy;
+    char on_limit[32];         /* as the library takes it; "" where nothing was asked for */
+    char statistics[PATH_MAX]; /* the whole name; "" where none is wanted */
+    const char *autopsy;
     char **program; /* and its arguments */
 } run_options;
 
