@@ -15,7 +15,7 @@
 typedef struct offer_totals {
     uint64_t denied, pressure_us;
     unsigned processes, denied_processes;
-    pid_t denied_process; /* one of them */
+    unsigned autopsy_pid, autopsy_number; /* of an autopsy that one of them has left, as in a slot */
 } offer_totals;
 
 typedef struct offer {

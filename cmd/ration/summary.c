@@ -91,12 +91,16 @@ static void append_events(const run_state *state, char *paragraph) {
         append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
 }
 
-/* The autopsy that a process which was denied something has left, if it is under the usual name. */
+/* The autopsy that a process which was denied something has left, if it is where the option said. */
 static bool find_autopsy(const run_state *state, char *path, size_t size) {
-    if (state->options->autopsy == NULL)
+    const offer_totals *totals = &state->offer.totals;
+    char number[16] = "";
+
+    if (state->options->autopsy == NULL || totals->autopsy_pid == 0)
         return false;
-    (void)snprintf(path, size, "%s/ration-%d.autopsy", state->options->autopsy,
-                   (int)state->offer.totals.denied_process);
+    if (totals->autopsy_number != 0)
+        (void)snprintf(number, sizeof(number), ".%u", totals->autopsy_number);
+    (void)snprintf(path, size, "%s/ration-%u%s.autopsy", state->options->autopsy, totals->autopsy_pid, number);
     return access(path, F_OK) == 0;
 }
 

@@ -170,6 +170,13 @@ void shared_tell(void) {
     write_word(&mine->pressure_us, pressure_time() - inherited.pressure_us);
 }
 
+void shared_tell_autopsy(unsigned number) {
+    if (shared == NULL || !takes_part())
+        return;
+    __atomic_store_n(&mine->autopsy_number, number, __ATOMIC_RELAXED);
+    __atomic_store_n(&mine->autopsy_pid, (uint32_t)os_process_id(), __ATOMIC_RELEASE);
+}
+
 /* --- joining -------------------------------------------------------------------------------------------------- */
 
 bool shared_join(const char *how) {

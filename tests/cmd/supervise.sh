@@ -91,6 +91,10 @@ same "what a parent was denied is not its children's denial" 7 \
     "$(status_of "$ration" run --limit 32M --autopsy autopsies sh -c './forked; exit $?')"
 same "and counts once" 1 "$(tr -s '\n ' ' ' <complaint | grep -c '1 request of 1 process was')"
 same "a child's autopsy is named" "$(ls autopsies)" "$(tr -d '\n ' <complaint | grep -o 'ration-[0-9]*\.autopsy')"
+mkdir stale
+same "where an older process of that number has left one, too" 7 "$(status_of "$ration" run --limit 32M --autopsy stale \
+    sh -c 'echo old >stale/ration-$$.autopsy; echo old >stale/ration-$$.1.autopsy; exec ./denied')"
+same "the new one is named" "$(ls stale/*.2.autopsy)" "$(tr -d '\n ' <complaint | grep -o 'stale/ration-[0-9.]*\.autopsy')"
 status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
 same "a program that could not tell what it held held little" 1 \
     "$(tr -s '\n ' ' ' <complaint | grep -c 'sh held less than 1 MiB; nothing')"
@@ -135,6 +139,10 @@ if unshare --pid --fork --mount-proc true 2>/dev/null; then
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'kill -TERM $$')"
     same "as a namespace's first process it passes the status on" 4 \
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'exit 4')"
+    same "one in another namespace is denied" 7 \
+        "$(status_of "$ration" run --limit 32M --autopsy stale unshare --pid --fork ./denied)"
+    same "and its autopsy is named by the number that it has there" stale/ration-1.autopsy \
+        "$(tr -d '\n ' <complaint | grep -o 'stale/ration-[0-9.]*\.autopsy')"
 else
     echo "skipped: namespaces, which can't be made here"
 fi
