@@ -162,5 +162,5 @@ void finish(void) {
     threads_take_over();
     thread_drain_own();
     write_statistics();
-    shared_tell();
+    shared_tell_last();
 }

@@ -71,6 +71,58 @@ END
 same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
 same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
 
+# holds MIB [cached]: keeps so much; or, after blocks that the cache has now, keeps it and ends where nothing is told.
+cat >holds.c <<'END'
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+enum { BLOCKS = 20000 };
+static char *volatile kept, *small[BLOCKS];
+static void keep(size_t bytes) {
+    kept = malloc(bytes);
+    memset(kept, 1, bytes);
+}
+int main(int argc, char **argv) {
+    size_t bytes = strtoul(argv[1], NULL, 10) << 20;
+    if (argc == 2) {
+        keep(bytes);
+        return 0;
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        small[i] = malloc(64);
+    for (int i = 0; i < BLOCKS; i++)
+        free(small[i]);
+    keep(bytes);
+    _exit(0);
+}
+END
+"$3" -o holds holds.c || exit 1
+# shape: the paragraph without its sizes; what had been returned is no matter, nor what rounding makes of a limit.
+shape() {
+    tr -s '\n ' ' ' <complaint | sed 's/[0-9.]\{1,\} [KMG]\{0,1\}i\{0,1\}B/SIZE/g; s/ SIZE had been returned\.//
+        s/--limit 28M/--limit 27M/; s/ $//'
+}
+# mib_before WORDS: what it says that so much is, in whole MiB.
+mib_before() {
+    tr -s '\n ' ' ' <complaint | sed -n "s/.* (\{0,1\}\([0-9]*\)[0-9.]* MiB $1.*/\1/p"
+}
+told="Of SIZE in the end (SIZE resident) SIZE was live, SIZE free between live blocks, SIZE free, SIZE mapped, SIZE the rest."
+status_of "$ration" run --limit 64M ./holds 20 >/dev/null
+same "where nothing was denied a lower limit that would do is named" \
+    "ration: holds held SIZE at most of SIZE; nothing was denied. $told Next: ration run --limit 27M" "$(shape)"
+same "what is kept is live, and resident" "20 20" "$(mib_before 'was live') $(mib_before resident)"
+status_of "$ration" run --limit 28M ./holds 20 >/dev/null
+same "where none would do, where the figures are to be had" \
+    "ration: holds held SIZE at most of SIZE; nothing was denied. $told Next: ration run --stats FILE" "$(shape)"
+status_of "$ration" run --limit 28M --stats figures ./holds 20 >/dev/null
+same "or where they are" "Next: less $work/figures" "$(shape | grep -o 'Next: .*')"
+status_of "$ration" run ./holds 20 >/dev/null
+same "without a limit, one that would do" \
+    "ration: holds held SIZE at most; nothing was denied. $told Next: ration run --limit 27M" "$(shape)"
+status_of "$ration" run --limit 64M ./holds 20 cached >/dev/null
+same "what a thread has cached is not live" "SIZE was live, SIZE cached, SIZE free between live blocks," \
+    "$(shape | grep -o '[A-Z]* was live,.*blocks,')"
+
 cat >forked.c <<'END'
 #include <stdlib.h>
 #include <sys/wait.h>
