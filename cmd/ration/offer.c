@@ -47,6 +47,8 @@ static unsigned slots_ever(const offer *o) {
 static void add_totals(offer *o, const shared_slot *slot) {
     if (slot->pid == o->program)
         o->last = *slot;
+    if (slot->peak > o->totals.highest_peak)
+        o->totals.highest_peak = slot->peak;
     o->totals.denied += slot->denied;
     o->totals.denied_processes += slot->denied != 0;
     if (slot->autopsy_pid != 0) {

@@ -40,24 +40,37 @@ static const char *plural(uint64_t count) {
     return count == 1 ? "" : "s";
 }
 
-static uint64_t peak_of(const run_state *state) {
-    uint64_t held = state->offer.page->peak, own = state->offer.last.peak;
+/* Only then it is counted what they hold together. */
+static bool is_limit_shared(const run_state *state) {
+    return state->offer.page->limit != 0 && state->options->children != SHARED_CHILDREN_EACH;
+}
 
-    return held > own ? held : own;
+/* Of all together, or of any one process. */
+static uint64_t peak_of(const run_state *state) {
+    uint64_t together = state->offer.page->peak, highest = state->offer.totals.highest_peak;
+
+    return is_limit_shared(state) && together > highest ? together : highest;
+}
+
+static const char *holder(const run_state *state) {
+    if (state->offer.totals.processes == 1)
+        return state->name;
+    return is_limit_shared(state) ? "the processes" : "the largest process";
 }
 
 /* Processes tell at each MiB, and at their end, unless that is by _exit or a signal. */
 static void append_peak(const run_state *state, char *paragraph) {
-    char peak[SIZE_TEXT], limit[SIZE_TEXT];
     uint64_t held = peak_of(state);
 
-    append(paragraph, "%s held %s", state->offer.totals.processes > 1 ? "the processes" : state->name,
-           held == 0 ? "less than 1 MiB" : size_text(held, peak));
-    append(paragraph, "%s", held == 0 ? "" : " at most");
-    if (state->offer.page->limit != 0)
-        append(paragraph, " of %s", size_text(state->offer.page->limit, limit));
+    append(paragraph, "%s held ", holder(state));
+    if (held == 0)
+        append(paragraph, "less than 1 MiB");
+    else
+        append_size(paragraph, "%s at most", held);
+    if (is_limit_shared(state))
+        append_size(paragraph, " of %s", state->offer.page->limit);
     if (state->options->limit != 0 && state->options->children == SHARED_CHILDREN_EACH)
-        append(paragraph, ", each may hold %s", size_text(state->options->limit, limit));
+        append_size(paragraph, ", each may hold %s", state->options->limit);
 }
 
 static void append_denied(const run_state *state, char *paragraph) {
