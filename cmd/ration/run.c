@@ -144,12 +144,13 @@ static uint64_t least(uint64_t limit, uint64_t other) {
 static int set_environment(const run_state *state, const char *library) {
     const run_options *options = state->options;
     bool own_limit = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
+    uint64_t limit = own_limit ? least(options->limit, limit_around()) : 0;
     int failure = preload(library);
 
-    if (own_limit)
-        failure |= set_bytes("RATION_LIMIT", least(options->limit, limit_around()));
+    if (limit != 0)
+        failure |= set_bytes("RATION_LIMIT", limit);
     if (options->soft != 0)
-        failure |= set_bytes("RATION_SOFT", options->soft);
+        failure |= set_bytes("RATION_SOFT", least(options->soft, limit));
     if (options->reserve_given)
         failure |=
             options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);

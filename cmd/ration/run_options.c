@@ -173,15 +173,26 @@ static int set_option(run_options *options, int option) {
     }
 }
 
+/* One that follows the container may come to be more. */
+static bool is_soft_too_large(const run_options *options) {
+    return options->limit != 0 && !options->limit_auto && options->soft > options->limit;
+}
+
 static int check(const run_options *options) {
     const char *without = options->soft != 0          ? NULL
                           : options->on_limit[0] != 0 ? "--on-limit"
                           : options->reserve_given    ? "--reserve"
                           : options->autopsy != NULL  ? "--autopsy"
                                                       : NULL;
+    char soft[SIZE_TEXT], limit[SIZE_TEXT];
 
     if (options->limit == 0 && without != NULL) {
         command_complain(verb, "%s means nothing without --limit", without);
+        return COMMAND_MISUSED;
+    }
+    if (is_soft_too_large(options)) {
+        command_complain(verb, "--soft %s is more than --limit %s, which is met first", size_text(options->soft, soft),
+                         size_text(options->limit, limit));
         return COMMAND_MISUSED;
     }
     if (options->program[0] == NULL) {

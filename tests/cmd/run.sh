@@ -157,6 +157,7 @@ done
 misuse "--stats '/dev/null/x': takes a file that can be written: Not a directory" --stats /dev/null/x
 misuse "--limit 1M: 1.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit 1M
 misuse "--limit 2097151B: 2.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit=2097151B
+misuse "--soft 65.0 MiB is more than --limit 64.0 MiB, which is met first" --soft 65M --limit 64M
 misuse "--on-limit means nothing without --limit" --on-limit deny
 misuse "--reserve means nothing without --limit" --reserve 0
 misuse "--autopsy means nothing without --limit" --autopsy .
@@ -169,6 +170,10 @@ done
 for value in share each none; do
     expect "run: --children $value is taken" 0 "" "" "$ration" run --quiet --limit 64M --children $value true
 done
+expect "run: --soft may be the limit" 0 "67108864B" "" \
+    "$ration" run --quiet --soft 64M --limit 64M printenv RATION_SOFT
+expect "run: --soft is no more than the limit of a run around this one" 0 "33554432B" "" \
+    "$ration" run --quiet --limit 32M --children each "$ration" run --quiet --soft 48M --limit 64M printenv RATION_SOFT
 expect "run: --soft needs no limit" 0 "67108864B" "" "$ration" run --quiet --soft 64M printenv RATION_SOFT
 expect "run: --reserve 0 is taken" 0 0 "" "$ration" run --quiet --limit 64M --reserve 0 printenv RATION_RESERVE
 expect "run: a shared limit is no process's own" 1 "" "" "$ration" run --quiet --limit 64M printenv RATION_LIMIT

@@ -36,6 +36,15 @@ static void a_wrong_value_is_named_with_what_is_taken(void) {
                said_with("RATION_STATS", ""));
 }
 
+static void a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not(void) {
+    setenv("RATION_LIMIT", "64M", 1);
+    CHECK_TEXT("ration: RATION_SOFT=65M: RATION_SOFT takes no more than RATION_LIMIT; ignored\n",
+               said_with("RATION_SOFT", "65M"));
+    CHECK_TEXT("", said_with("RATION_SOFT", "64M"));
+    unsetenv("RATION_LIMIT");
+    CHECK_TEXT("", said_with("RATION_SOFT", "65M"));
+}
+
 static void a_value_too_long_to_print_is_still_one_line(void) {
     char value[2000];
     memset(value, 'x', sizeof value - 1);
@@ -56,4 +65,5 @@ static void a_file_name_may_be_as_long_as_the_system_takes(void) {
 }
 
 TESTS(TEST(right_values_are_taken_in_silence), TEST(a_wrong_value_is_named_with_what_is_taken),
+      TEST(a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not),
       TEST(a_value_too_long_to_print_is_still_one_line), TEST(a_file_name_may_be_as_long_as_the_system_takes))
