@@ -187,7 +187,7 @@ static int start_child(run_state *state, const char *path) {
 
     if (pipe2(report, O_CLOEXEC) != 0)
         return errno;
-    run_signals(&forwarded);
+    signals_taken(&forwarded);
     (void)sigprocmask(SIG_BLOCK, &forwarded, &before);
     state->program = fork();
     if (state->program == 0)

@@ -1,8 +1,5 @@
-/* supervise.c: stays with the program until it ends: forwards signals, reaps orphans, lets processes join the shared memory and
- * keeps it in order.
- *
- * The program is in our process group, so that what the terminal sends reaches both, and stopping and going on works as if we
- * were not there. What somebody sends to us alone is forwarded. Start at run_supervise(). */
+/* supervise.c: stays with the program until it ends: takes signals (signals.c), reaps orphans, lets processes join the shared
+ * memory and keeps it in order. Start at run_supervise(). */
 #include "run.h"
 
 #include "cgroup.h"
@@ -84,30 +81,6 @@ static void look_for_strays(run_state *state) {
 
 /* --- signals -------------------------------------------------------------------------------------------------------- */
 
-/* Not those that stop us with the program, nor those that tell of a fault of our own. */
-void run_signals(sigset_t *set) {
-    static const int kept[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-
-    (void)sigfillset(set);
-    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-        (void)sigdelset(set, kept[i]);
-}
-
-/* Whether the process is the program or comes from it. */
-static bool is_of_ours(pid_t pid) {
-    while (pid > 1 && pid != getpid())
-        pid = process_parent(pid);
-    return pid == getpid();
-}
-
-/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
-static void forward(const run_state *state, const struct signalfd_siginfo *info) {
-    bool by_kernel = info->ssi_code == SI_KERNEL;
-
-    if (info->ssi_signo != SIGCHLD && !by_kernel && !is_of_ours((pid_t)info->ssi_pid))
-        (void)kill(state->program, (int)info->ssi_signo);
-}
-
 /* Reaps all that have ended. True if the program was among them. */
 static bool reap(run_state *state, int *status) {
     bool ended = false;
@@ -165,10 +138,12 @@ static bool read_signals(run_state *state, int signals, int *status) {
     bool ended = false;
 
     while (!ended && read(signals, &info, sizeof(info)) == sizeof(info)) {
-        forward(state, &info);
+        signals_take(state, &info);
         if (info.ssi_signo == SIGCHLD)
             ended = reap(state, status);
     }
+    if (!ended)
+        signals_stop_with_program(state);
     return ended;
 }
 
@@ -198,7 +173,7 @@ int run_supervise(run_state *state) {
     sigset_t set;
     int signals, status;
 
-    run_signals(&set);
+    signals_taken(&set);
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = loop(state, signals);
     (void)close(signals);
