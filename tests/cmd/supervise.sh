@@ -176,6 +176,34 @@ for name in TERM HUP USR1 USR2; do
     same "SIG$name sent to the command reaches the program once" "9 once" "$? $(cat got)"
 done
 
+# --- where nothing happens
+
+# reads_of PROCESS: how often it has read something.
+reads_of() {
+    sed -n 's/^syscr: //p' "/proc/$1/io" 2>/dev/null
+}
+
+# Each look at processes takes some reads; ten looks a second would take more than are allowed here.
+for how in "" "--limit 64M"; do
+    rm -f ready idle && mkfifo idle
+    # shellcheck disable=SC2086 # options, or none
+    "$ration" run --quiet $how sh -c 'echo $PPID >ready; read line <idle' &
+    wait_for ready
+    if [ -n "$(reads_of "$(cat ready)")" ]; then
+        sleep 2
+        begin=$(date +%s) before=$(reads_of "$(cat ready)")
+        sleep 3
+        reads=$(($(reads_of "$(cat ready)") - before)) seconds=$(($(date +%s) - begin + 1))
+        same "an idle run is looked at about once a second: $how" yes \
+            "$([ "$reads" -le $((15 * seconds)) ] && echo yes || echo "$reads reads in $seconds s")"
+        same "and it is looked at: $how" yes "$([ "$reads" -gt 0 ] && echo yes)"
+    else
+        echo "skipped: idle runs, since this kernel counts no reads"
+    fi
+    echo >idle
+    wait $!
+done
+
 # --- orphans
 
 "$ration" run --quiet sh -c 'i=0; while [ $i -lt 20 ]; do (true &); i=$((i + 1)); done; command=$PPID
