@@ -79,7 +79,7 @@ void mapped_measure(void) {
 }
 
 size_t mapped_resident_bytes(void) {
-    return read_size(&measured.total);
+    return __atomic_load_n(&measured.total, __ATOMIC_RELAXED);
 }
 
 static bool begin_pause(size_t known) {
