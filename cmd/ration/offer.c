@@ -47,10 +47,13 @@ static unsigned slots_ever(const offer *o) {
 static void add_totals(offer *o, const shared_slot *slot) {
     if (slot->pid == o->program)
         o->last = *slot;
+    if (slot->peak > o->totals.highest_peak)
+        o->totals.highest_peak = slot->peak;
     o->totals.denied += slot->denied;
-    if (slot->denied != 0) {
-        o->totals.denied_processes++;
-        o->totals.denied_process = slot->pid;
+    o->totals.denied_processes += slot->denied != 0;
+    if (slot->autopsy_pid != 0) {
+        o->totals.autopsy_pid = slot->autopsy_pid;
+        o->totals.autopsy_number = slot->autopsy_number;
     }
     o->totals.pressure_us += slot->pressure_us;
     o->totals.processes++;

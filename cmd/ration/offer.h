@@ -14,8 +14,9 @@
 /* What processes that are gone had told, and that one of them was the program. */
 typedef struct offer_totals {
     uint64_t denied, pressure_us;
+    uint64_t highest_peak; /* of any one */
     unsigned processes, denied_processes;
-    pid_t denied_process; /* one of them */
+    unsigned autopsy_pid, autopsy_number; /* of an autopsy that one of them has left, as in a slot */
 } offer_totals;
 
 typedef struct offer {

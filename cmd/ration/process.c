@@ -57,6 +57,13 @@ pid_t process_parent(pid_t pid) {
     return name_end == NULL ? 0 : (pid_t)stat_field(name_end, 4);
 }
 
+bool process_is_stopped(pid_t pid) {
+    char text[1024];
+    const char *name_end = read_stat(pid, text, sizeof(text));
+
+    return name_end != NULL && name_end[2] == 'T';
+}
+
 static uint64_t bytes_in(const char *text, const char *name) {
     const char *line = strstr(text, name);
 

@@ -22,6 +22,8 @@ bool process_measure(pid_t pid, process_memory *held);
 /* What it has resident that is no page of a file, a page that others hold, too, as a whole. False where that can't be read. */
 bool process_resident(pid_t pid, uint64_t *bytes);
 
+bool process_is_stopped(pid_t pid);
+
 /* 0 where it is gone. */
 pid_t process_parent(pid_t pid);
 

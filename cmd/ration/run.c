@@ -9,6 +9,7 @@
 #include "library.h"
 #include "program.h"
 #include "sizes.h"
+#include "statistics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +45,8 @@ static const char help[] = "Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]
                            "  --autopsy DIR      where ration-PID.autopsy is written at the first denial (.)\n"
                            "  --harden           check every free at once, guard large blocks, detect\n"
                            "                     overflows and writes after free; costs some time\n"
-                           "  --stats FILE       write PROGRAM's figures at its end\n"
+                           "  --stats FILE       write PROGRAM's figures at its end; %p in FILE is a process's\n"
+                           "                     number, and each process writes its own then\n"
                            "  --quiet            tell nothing at the end\n"
                            "  --help             show this\n"
                            "\n"
@@ -142,20 +144,19 @@ static uint64_t least(uint64_t limit, uint64_t other) {
 static int set_environment(const run_state *state, const char *library) {
     const run_options *options = state->options;
     bool own_limit = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
+    uint64_t limit = own_limit ? least(options->limit, limit_around()) : 0;
     int failure = preload(library);
 
-    if (own_limit)
-        failure |= set_bytes("RATION_LIMIT", least(options->limit, limit_around()));
+    if (limit != 0)
+        failure |= set_bytes("RATION_LIMIT", limit);
     if (options->soft != 0)
-        failure |= set_bytes("RATION_SOFT", options->soft);
+        failure |= set_bytes("RATION_SOFT", least(options->soft, limit));
     if (options->reserve_given)
         failure |=
             options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);
     if (options->on_limit[0] != 0)
         failure |= setenv("RATION_ON_LIMIT", options->on_limit, 1);
     failure |= set_autopsy(options->autopsy);
-    if (options->statistics != NULL)
-        failure |= setenv("RATION_STATS", options->statistics, 1);
     if (options->harden)
         failure |= setenv("RATION_HARDEN", "1", 1);
     if (state->shares)
@@ -167,11 +168,13 @@ static int set_environment(const run_state *state, const char *library) {
 
 /* In the child: becomes the program, or tells why not. */
 static _Noreturn void become(const run_state *state, const char *path, const sigset_t *mask, int report) {
+    const char *statistics = state->options->statistics;
     int error;
 
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
-    /* The path has a slash, so this looks nowhere else; it gives a file without #! to the shell, as shells do. */
-    (void)execvp(path, state->options->program);
+    /* The path has a slash, so execvp looks nowhere else; it gives a file without #! to the shell, as shells do. */
+    if (statistics[0] == 0 || statistics_set(statistics) == 0)
+        (void)execvp(path, state->options->program);
     error = errno;
     (void)!write(report, &error, sizeof(error));
     _exit(PROGRAM_NOT_EXECUTABLE);
@@ -184,7 +187,7 @@ static int start_child(run_state *state, const char *path) {
 
     if (pipe2(report, O_CLOEXEC) != 0)
         return errno;
-    run_signals(&forwarded);
+    signals_taken(&forwarded);
     (void)sigprocmask(SIG_BLOCK, &forwarded, &before);
     state->program = fork();
     if (state->program == 0)
@@ -313,7 +316,7 @@ static int start(const run_options *options) {
     return run(&state, path);
 }
 
-int run_main(int argc, char **argv) {
+static int read_and_start(int argc, char **argv) {
     run_options options;
     int failure = run_options_read(argc, argv, &options);
 
@@ -324,4 +327,15 @@ int run_main(int argc, char **argv) {
     if (options.limit != 0 && options.autopsy == NULL)
         options.autopsy = ".";
     return start(&options);
+}
+
+int run_main(int argc, char **argv) {
+    int status = read_and_start(argc, argv);
+
+    /* The file is the program's: our own Ration, which has read the variable, too, would write over it at our end. */
+    if (statistics_in_environment() != NULL) {
+        (void)fflush(NULL);
+        _exit(status);
+    }
+    return status;
 }

@@ -1,5 +1,5 @@
 /* run.h: what the parts of `ration run` share. run_options.c reads the command line, run.c starts the program, supervise.c stays
- * with it, summary.c tells how it went. */
+ * with it and signals.c passes on what is sent to it, summary.c tells how it went. */
 #ifndef RATION_CMD_RUN_H
 #define RATION_CMD_RUN_H
 
@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include "offer.h"
@@ -18,8 +19,9 @@ typedef struct run_options {
     uint64_t limit, soft, reserve; /* bytes; 0: none, but for the reserve */
     bool limit_auto, reserve_given, harden, quiet;
     enum shared_children children;
-    char on_limit[32]; /* as the library takes it; "" where nothing was asked for */
-    const char *statistics, *autopsy;
+    char on_limit[32];         /* as the library takes it; "" where nothing was asked for */
+    char statistics[PATH_MAX]; /* the whole name; "" where none is wanted */
+    const char *autopsy;
     char **program; /* and its arguments */
 } run_options;
 
@@ -45,10 +47,16 @@ typedef struct run_state {
     stray strays[STRAYS_MAX];
     unsigned stray_count;
     unsigned left; /* processes that go on */
+    bool told_to_stop;
+    int stopped_by; /* the program has stopped by this signal; 0: it runs */
 } run_state;
 
-/* The signals that are forwarded: blocked before the program is started. */
-void run_signals(sigset_t *set);
+/* The signals that are taken: blocked before the program is started. */
+void signals_taken(sigset_t *set);
+/* Passes one on, if it was sent to us alone. */
+void signals_take(run_state *state, const struct signalfd_siginfo *info);
+/* After those that were there: stops if that was asked for and the program has stopped. Returns when we go on. */
+void signals_stop_with_program(run_state *state);
 
 /* Stays until the program ends, forwarding signals. Gives its wait status. */
 int run_supervise(run_state *state);

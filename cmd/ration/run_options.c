@@ -4,7 +4,9 @@
 #include "cgroup.h"
 #include "command.h"
 #include "sizes.h"
+#include "statistics.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +139,13 @@ static int set_autopsy(run_options *options, const char *value) {
     return 0;
 }
 
+static int set_statistics(run_options *options, const char *option, const char *value) {
+    if (statistics_name(value, options->statistics) == 0)
+        return 0;
+    command_complain(verb, "%s '%s': takes a file that can be written: %s", option, value, strerror(errno));
+    return COMMAND_MISUSED;
+}
+
 static int set_option(run_options *options, int option) {
     switch (option) {
     case OPTION_LIMIT:
@@ -153,8 +162,7 @@ static int set_option(run_options *options, int option) {
     case OPTION_CHILDREN:
         return set_children(options, optarg);
     case OPTION_STATS:
-        options->statistics = optarg;
-        return 0;
+        return set_statistics(options, "--stats", optarg);
     case OPTION_QUIET:
         options->quiet = true;
         return 0;
@@ -165,15 +173,26 @@ static int set_option(run_options *options, int option) {
     }
 }
 
-static int check(run_options *options) {
+/* One that follows the container may come to be more. */
+static bool is_soft_too_large(const run_options *options) {
+    return options->limit != 0 && !options->limit_auto && options->soft > options->limit;
+}
+
+static int check(const run_options *options) {
     const char *without = options->soft != 0          ? NULL
                           : options->on_limit[0] != 0 ? "--on-limit"
                           : options->reserve_given    ? "--reserve"
                           : options->autopsy != NULL  ? "--autopsy"
                                                       : NULL;
+    char soft[SIZE_TEXT], limit[SIZE_TEXT];
 
     if (options->limit == 0 && without != NULL) {
         command_complain(verb, "%s means nothing without --limit", without);
+        return COMMAND_MISUSED;
+    }
+    if (is_soft_too_large(options)) {
+        command_complain(verb, "--soft %s is more than --limit %s, which is met first", size_text(options->soft, soft),
+                         size_text(options->limit, limit));
         return COMMAND_MISUSED;
     }
     if (options->program[0] == NULL) {
@@ -181,6 +200,15 @@ static int check(run_options *options) {
         return COMMAND_MISUSED;
     }
     return 0;
+}
+
+/* What a variable says holds where no option says otherwise. */
+static int read_environment(run_options *options) {
+    const char *statistics = statistics_in_environment();
+
+    if (statistics == NULL || options->statistics[0] != 0)
+        return 0;
+    return set_statistics(options, "RATION_STATS", statistics);
 }
 
 int run_options_read(int argc, char **argv, run_options *options) {
@@ -198,5 +226,7 @@ int run_options_read(int argc, char **argv, run_options *options) {
         failure = option == '?' ? command_unknown(verb, argv[at]) : set_option(options, option);
     }
     options->program = argv + optind;
-    return failure != 0 ? failure : check(options);
+    if (failure == 0)
+        failure = check(options);
+    return failure != 0 ? failure : read_environment(options);
 }

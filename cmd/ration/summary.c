@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PARAGRAPH = 2048, COLUMNS = 80 };
+enum { PARAGRAPH = 2 * PATH_MAX, COLUMNS = 80, MIB = 1 << 20 };
 
 static const char prefix[] = "ration: ";
 
@@ -27,28 +27,50 @@ static void append(char *paragraph, const char *format, ...) {
     va_end(arguments);
 }
 
+/* The format has one %s, for the bytes. */
+static void append_size(char *paragraph, const char *format, uint64_t bytes) __attribute__((format(printf, 2, 0)));
+
+static void append_size(char *paragraph, const char *format, uint64_t bytes) {
+    char text[SIZE_TEXT];
+
+    append(paragraph, format, size_text(bytes, text));
+}
+
 static const char *plural(uint64_t count) {
     return count == 1 ? "" : "s";
 }
 
-static uint64_t peak_of(const run_state *state) {
-    uint64_t held = state->offer.page->peak, own = state->offer.last.peak;
+/* Only then it is counted what they hold together. */
+static bool is_limit_shared(const run_state *state) {
+    return state->offer.page->limit != 0 && state->options->children != SHARED_CHILDREN_EACH;
+}
 
-    return held > own ? held : own;
+/* Of all together, or of any one process. */
+static uint64_t peak_of(const run_state *state) {
+    uint64_t together = state->offer.page->peak, highest = state->offer.totals.highest_peak;
+
+    return is_limit_shared(state) && together > highest ? together : highest;
+}
+
+static const char *holder(const run_state *state) {
+    if (state->offer.totals.processes == 1)
+        return state->name;
+    return is_limit_shared(state) ? "the processes" : "the largest process";
 }
 
 /* Processes tell at each MiB, and at their end, unless that is by _exit or a signal. */
 static void append_peak(const run_state *state, char *paragraph) {
-    char peak[SIZE_TEXT], limit[SIZE_TEXT];
     uint64_t held = peak_of(state);
 
-    append(paragraph, "%s held %s", state->offer.totals.processes > 1 ? "the processes" : state->name,
-           held == 0 ? "less than 1 MiB" : size_text(held, peak));
-    append(paragraph, "%s", held == 0 ? "" : " at most");
-    if (state->offer.page->limit != 0)
-        append(paragraph, " of %s", size_text(state->offer.page->limit, limit));
+    append(paragraph, "%s held ", holder(state));
+    if (held == 0)
+        append(paragraph, "less than 1 MiB");
+    else
+        append_size(paragraph, "%s at most", held);
+    if (is_limit_shared(state))
+        append_size(paragraph, " of %s", state->offer.page->limit);
     if (state->options->limit != 0 && state->options->children == SHARED_CHILDREN_EACH)
-        append(paragraph, ", each may hold %s", size_text(state->options->limit, limit));
+        append_size(paragraph, ", each may hold %s", state->options->limit);
 }
 
 static void append_denied(const run_state *state, char *paragraph) {
@@ -65,17 +87,22 @@ static void append_denied(const run_state *state, char *paragraph) {
 /* Where the program's memory was when it last told. */
 static void append_place(const run_state *state, char *paragraph) {
     const shared_slot *slot = &state->offer.last;
-    char used[SIZE_TEXT], live[SIZE_TEXT], idle[SIZE_TEXT], unused[SIZE_TEXT], mapped[SIZE_TEXT], rest[SIZE_TEXT],
-        returned[SIZE_TEXT];
-    uint64_t between = slot->used > slot->live ? slot->used - slot->live : 0;
+    uint64_t cached = slot->cached < slot->live ? slot->cached : slot->live;
 
     if (slot->footprint == 0)
         return;
-    append(paragraph, " Of %s in the end %s was live, %s free between live blocks, %s free, %s mapped, %s the rest.",
-           size_text(slot->footprint, used), size_text(slot->live, live), size_text(between, idle),
-           size_text(slot->free, unused), size_text(slot->mapped, mapped), size_text(slot->rest, rest));
+    append_size(paragraph, " Of %s in the end", slot->footprint);
+    if (slot->resident != 0)
+        append_size(paragraph, " (%s resident)", slot->resident);
+    append_size(paragraph, " %s was live,", slot->live - cached);
+    if (cached != 0)
+        append_size(paragraph, " %s cached,", cached);
+    append_size(paragraph, " %s free between live blocks,", slot->used > slot->live ? slot->used - slot->live : 0);
+    append_size(paragraph, " %s free,", slot->free);
+    append_size(paragraph, " %s mapped,", slot->mapped);
+    append_size(paragraph, " %s the rest.", slot->rest);
     if (slot->returned != 0)
-        append(paragraph, " %s had been returned.", size_text(slot->returned, returned));
+        append_size(paragraph, " %s had been returned.", slot->returned);
 }
 
 static void append_events(const run_state *state, char *paragraph) {
@@ -91,24 +118,43 @@ static void append_events(const run_state *state, char *paragraph) {
         append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
 }
 
-/* The autopsy that a process which was denied something has left, if it is under the usual name. */
+/* The autopsy that a process which was denied something has left, if it is where the option said. */
 static bool find_autopsy(const run_state *state, char *path, size_t size) {
-    if (state->options->autopsy == NULL)
+    const offer_totals *totals = &state->offer.totals;
+    char number[16] = "";
+
+    if (state->options->autopsy == NULL || totals->autopsy_pid == 0)
         return false;
-    (void)snprintf(path, size, "%s/ration-%d.autopsy", state->options->autopsy,
-                   (int)state->offer.totals.denied_process);
+    if (totals->autopsy_number != 0)
+        (void)snprintf(number, sizeof(number), ".%u", totals->autopsy_number);
+    (void)snprintf(path, size, "%s/ration-%u%s.autopsy", state->options->autopsy, totals->autopsy_pid, number);
     return access(path, F_OK) == 0;
 }
 
-static void append_next(const run_state *state, char *paragraph) {
+/* Enough for the peak, or, for who was denied, twice what was too little. In MiB. */
+static uint64_t next_limit(const run_state *state) {
     uint64_t peak = peak_of(state), limit = state->options->limit;
-    uint64_t mib = (limit != 0 ? 2 * limit : peak + peak / 4) / (1 << 20) + 2;
+
+    return (state->offer.totals.denied != 0 && limit != 0 ? 2 * limit : peak + peak / 4) / MIB + 2;
+}
+
+/* Much less would do, as far as is known. */
+static bool is_limit_large(const run_state *state) {
+    return peak_of(state) != 0 && next_limit(state) * MIB <= state->options->limit / 4 * 3;
+}
+
+static void append_next(const run_state *state, char *paragraph) {
+    const run_options *options = state->options;
     char path[PATH_MAX];
 
     if (state->offer.totals.denied != 0 && find_autopsy(state, path, sizeof(path)))
         append(paragraph, " Who held it: less %s", path);
-    else if (state->offer.totals.denied != 0 || limit == 0)
-        append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)mib);
+    else if (state->offer.totals.denied != 0 || options->limit == 0 || is_limit_large(state))
+        append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)next_limit(state));
+    else if (options->statistics[0] == 0)
+        append(paragraph, " Next: ration run --stats FILE");
+    else
+        append(paragraph, " Next: less %s", options->statistics);
 }
 
 /* Words go to the next line where one would pass the last column. */

@@ -1,8 +1,5 @@
-/* supervise.c: stays with the program until it ends: forwards signals, reaps orphans, lets processes join the shared memory and
- * keeps it in order.
- *
- * The program is in our process group, so that what the terminal sends reaches both, and stopping and going on works as if we
- * were not there. What somebody sends to us alone is forwarded. Start at run_supervise(). */
+/* supervise.c: stays with the program until it ends: takes signals (signals.c), reaps orphans, lets processes join the shared
+ * memory and keeps it in order. Start at run_supervise(). */
 #include "run.h"
 
 #include "cgroup.h"
@@ -19,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, SHORT_TICK_MS = 20, MEASURE_PART = 20, DESCENDANTS_MAX = 512 };
+enum { TICK_MS = 100, IDLE_TICK_MS = 1000, SHORT_TICK_MS = 20, MEASURE_PART = 20, DESCENDANTS_MAX = 512 };
 
 static uint64_t now_ms(void) {
     struct timespec now;
@@ -84,30 +81,6 @@ static void look_for_strays(run_state *state) {
 
 /* --- signals -------------------------------------------------------------------------------------------------------- */
 
-/* Not those that stop us with the program, nor those that tell of a fault of our own. */
-void run_signals(sigset_t *set) {
-    static const int kept[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-
-    (void)sigfillset(set);
-    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-        (void)sigdelset(set, kept[i]);
-}
-
-/* Whether the process is the program or comes from it. */
-static bool is_of_ours(pid_t pid) {
-    while (pid > 1 && pid != getpid())
-        pid = process_parent(pid);
-    return pid == getpid();
-}
-
-/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
-static void forward(const run_state *state, const struct signalfd_siginfo *info) {
-    bool by_kernel = info->ssi_code == SI_KERNEL;
-
-    if (info->ssi_signo != SIGCHLD && !by_kernel && !is_of_ours((pid_t)info->ssi_pid))
-        (void)kill(state->program, (int)info->ssi_signo);
-}
-
 /* Reaps all that have ended. True if the program was among them. */
 static bool reap(run_state *state, int *status) {
     bool ended = false;
@@ -137,8 +110,8 @@ static void follow_cgroup(run_state *state) {
     __atomic_store_n(&state->offer.page->limit, limit < RUN_LIMIT_MIN ? RUN_LIMIT_MIN : limit, __ATOMIC_RELAXED);
 }
 
-/* What is to be done ten times a second; measuring may take no more than a part of the time. */
-static void tick(run_state *state) {
+/* Measuring may take no more than a part of the time. */
+static void look_at_processes(run_state *state) {
     static uint64_t measure_at;
     uint64_t begin = now_ms();
 
@@ -160,36 +133,91 @@ static uint64_t tick_length(const run_state *state) {
     return is_near && page->forks != 0 ? SHORT_TICK_MS : TICK_MS;
 }
 
+/* When to do what. Looking at processes takes reading of /proc; at the page, next to nothing. */
+typedef struct pace {
+    uint64_t page_due, processes_due;
+    uint64_t pause; /* between two looks at processes: longer and longer while nothing happens */
+    uint64_t used;  /* as seen at the last look at the page */
+    uint32_t forks;
+} pace;
+
+static uint64_t earlier(uint64_t time, uint64_t other) {
+    return time < other ? time : other;
+}
+
+static bool has_changed(const run_state *state, pace *p) {
+    const shared_page *page = state->offer.page;
+    uint64_t used = shared_read(&page->used);
+    uint32_t forks = __atomic_load_n(&page->forks, __ATOMIC_RELAXED);
+    bool changed = used != p->used || forks != p->forks;
+
+    p->used = used;
+    p->forks = forks;
+    return changed;
+}
+
+/* What forked processes write to, and what others in our cgroup do, shows nowhere in the page. */
+static bool may_change_unseen(const run_state *state) {
+    return state->options->limit_auto || (state->offer.page->limit != 0 && state->offer.page->forks != 0);
+}
+
+static void look(run_state *state, pace *p) {
+    bool busy = has_changed(state, p) || may_change_unseen(state);
+
+    p->pause = busy ? tick_length(state) : earlier(2 * p->pause, IDLE_TICK_MS);
+    if (busy || now_ms() >= p->processes_due) {
+        look_at_processes(state);
+        p->processes_due = now_ms() + p->pause;
+    }
+    p->page_due = p->processes_due;
+    if (state->offer.page->limit != 0)
+        p->page_due = earlier(p->page_due, now_ms() + TICK_MS);
+}
+
+/* Somebody came or went. */
+static void hurry(pace *p) {
+    p->pause = TICK_MS;
+    p->processes_due = earlier(p->processes_due, now_ms() + TICK_MS);
+    p->page_due = earlier(p->page_due, p->processes_due);
+}
+
 static bool read_signals(run_state *state, int signals, int *status) {
     struct signalfd_siginfo info;
     bool ended = false;
 
     while (!ended && read(signals, &info, sizeof(info)) == sizeof(info)) {
-        forward(state, &info);
+        signals_take(state, &info);
         if (info.ssi_signo == SIGCHLD)
             ended = reap(state, status);
     }
+    if (!ended)
+        signals_stop_with_program(state);
     return ended;
+}
+
+static int wait_ms(const run_state *state, const pace *p) {
+    uint64_t now = now_ms();
+
+    if (!state->shares)
+        return -1;
+    return now < p->page_due ? (int)(p->page_due - now) : 0;
 }
 
 static int loop(run_state *state, int signals) {
     struct pollfd files[] = {{.fd = signals, .events = POLLIN},
                              {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN}};
-    uint64_t next = now_ms() + TICK_MS;
+    pace p = {.page_due = now_ms() + TICK_MS, .processes_due = now_ms() + TICK_MS, .pause = TICK_MS};
     int status = 0;
 
     for (;;) {
-        uint64_t now = now_ms();
-
-        (void)poll(files, 2, state->shares ? (int)(now < next ? next - now : 0) : -1);
+        if (poll(files, 2, wait_ms(state, &p)) > 0)
+            hurry(&p);
         if ((files[1].revents & POLLIN) != 0)
             remove_stray(state, offer_serve(&state->offer));
         if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
             return status;
-        if (state->shares && now_ms() >= next) {
-            tick(state);
-            next = now_ms() + tick_length(state);
-        }
+        if (state->shares && now_ms() >= p.page_due)
+            look(state, &p);
     }
 }
 
@@ -198,7 +226,7 @@ int run_supervise(run_state *state) {
     sigset_t set;
     int signals, status;
 
-    run_signals(&set);
+    signals_taken(&set);
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = loop(state, signals);
     (void)close(signals);

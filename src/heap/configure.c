@@ -5,14 +5,13 @@
 #include "hardened.h"
 #include "sample.h"
 #include "shared.h"
+#include "statistics_file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { LINE_BYTES = 512 };
 
-static char statistics_file[LINE_BYTES];
 static bool sampled = true;
 
 static void refuse(const char *name, const char *value, const char *takes) {
@@ -42,11 +41,8 @@ static void set_names(const char *value) {
 }
 
 static void set_statistics(const char *value) {
-    size_t length = strlen(value);
-    if (length == 0 || length >= sizeof statistics_file)
-        refuse("RATION_STATS", value, "the name of a file, of at most 511 bytes");
-    else
-        memcpy(statistics_file, value, length + 1);
+    if (!statistics_file_set(value))
+        refuse("RATION_STATS", value, "the name of a file, of at most 4095 bytes");
 }
 
 /* A number and its unit: powers of 1024. False if it is something else, or 0, or too large. */
@@ -131,12 +127,21 @@ static const struct variable {
     {"RATION_SOFT", set_soft_limit},   {"RATION_STATS", set_statistics},
 };
 
+/* Whichever of the two was read first. */
+static void check_soft_limit(char **environment) {
+    if (root_heap.limit == 0 || root_heap.soft <= root_heap.limit)
+        return;
+    refuse("RATION_SOFT", os_variable(environment, "RATION_SOFT"), "no more than RATION_LIMIT");
+    root_heap.soft = 0;
+}
+
 static void read_variables(char **environment) {
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *value = os_variable(environment, variables[i].name);
         if (value != NULL)
             variables[i].set(value);
     }
+    check_soft_limit(environment);
 }
 
 void configure(char **environment) {
@@ -153,16 +158,8 @@ void configure(char **environment) {
 /* --- the end -------------------------------------------------------------------------------------------------- */
 
 static void write_statistics(void) {
-    char text[LINE_BYTES];
-    rn_stats stats;
-    heap_read(&root_heap, &stats);
-    page_heap_figures pages = page_heap_read();
-    int length =
-        snprintf(text, sizeof text, "used %zu\npeak %zu\nlive %zu\nobjects %zu\ndenied %zu\nfree %zu\nreturned %zu\n",
-                 stats.used, stats.peak, stats.live, stats.objects, stats.denied, pages.dirty,
-                 pages.purged + store_purged_bytes());
-    if (length <= 0 || !os_write_file(statistics_file, text, (size_t)length))
-        refuse("RATION_STATS", statistics_file, "the name of a file that can be written");
+    if (!statistics_file_write())
+        refuse("RATION_STATS", statistics_file_name(), "the name of a file that can be written");
 }
 
 void finish(void) {
@@ -173,7 +170,6 @@ void finish(void) {
         (hardened ? hardened_check_all : sample_check_all)();
     threads_take_over();
     thread_drain_own();
-    if (statistics_file[0] != 0)
-        write_statistics();
-    shared_tell();
+    write_statistics();
+    shared_tell_last();
 }

@@ -306,6 +306,8 @@ unsigned threads_take_over(void);
 /* Adds up the blocks in all threads' caches, by class. unknown: how many threads could not be stopped, and are left out. False,
  * with nothing done, where that would take too long. */
 bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown);
+/* What this thread has cached, in bytes; 0 where it can't be looked at without waiting. */
+size_t thread_cached_bytes(void);
 void threads_drop_heap(struct heap *);
 /* The same of this thread's alone; what it has cached goes back. */
 void thread_drop_own(struct heap *);

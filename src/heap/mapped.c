@@ -72,10 +72,14 @@ void mapped_measure(void) {
     if (total != 0) {
         size_t known = known_bytes();
         __atomic_store_n(&rest, rest_after(total, known), __ATOMIC_RELAXED);
-        measured.total = total;
+        __atomic_store_n(&measured.total, total, __ATOMIC_RELAXED);
         measured.known = known;
     }
     __atomic_store_n(&measured.busy, false, __ATOMIC_RELEASE);
+}
+
+size_t mapped_resident_bytes(void) {
+    return __atomic_load_n(&measured.total, __ATOMIC_RELAXED);
 }
 
 static bool begin_pause(size_t known) {

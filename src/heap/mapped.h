@@ -12,6 +12,8 @@
 size_t mapped_bytes(void);
 /* What else is the process's own, as last measured. */
 size_t rest_bytes(void);
+/* What of the process's own was resident then; 0 if it was not measured. */
+size_t mapped_resident_bytes(void);
 /* From now on the rest is measured: Ration is this process's malloc, and is told of filters of system calls. */
 void mapped_watch(void);
 /* Measures the rest anew. Costs some 20 us; any lock may be held. */

@@ -161,6 +161,8 @@ void shared_tell(void) {
     if (footprint > shared_read(&mine->peak))
         write_word(&mine->peak, footprint);
     write_word(&mine->live, live_bytes_now());
+    write_word(&mine->cached, thread_cached_bytes());
+    write_word(&mine->resident, mapped_resident_bytes());
     write_word(&mine->used, used);
     write_word(&mine->free, pages.dirty);
     write_word(&mine->mapped, mapped_bytes());
@@ -168,6 +170,20 @@ void shared_tell(void) {
     write_word(&mine->returned, pages.purged + store_purged_bytes());
     write_word(&mine->denied, __atomic_load_n(&root_heap.denied, __ATOMIC_RELAXED) - inherited.denied);
     write_word(&mine->pressure_us, pressure_time() - inherited.pressure_us);
+}
+
+void shared_tell_last(void) {
+    if (shared == NULL)
+        return;
+    mapped_measure();
+    shared_tell();
+}
+
+void shared_tell_autopsy(unsigned number) {
+    if (shared == NULL || !takes_part())
+        return;
+    __atomic_store_n(&mine->autopsy_number, number, __ATOMIC_RELAXED);
+    __atomic_store_n(&mine->autopsy_pid, (uint32_t)os_process_id(), __ATOMIC_RELEASE);
 }
 
 /* --- joining -------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,10 @@ void shared_settle(size_t footprint);
 size_t shared_sweep(void);
 /* Tells the command the process's figures. */
 void shared_tell(void);
+/* The same at the process's end, with what is resident now. */
+void shared_tell_last(void);
+/* Tells it that the process has left an autopsy: ration-PID.autopsy or, with a number that is not 0, ration-PID.NUMBER.autopsy. */
+void shared_tell_autopsy(unsigned number);
 void shared_before_fork(void);
 void shared_after_fork_in_child(void);
 

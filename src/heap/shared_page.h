@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    SHARED_MAGIC = 0x52415401, /* the last byte counts versions of this layout */
+    SHARED_MAGIC = 0x52415402, /* the last byte counts versions of this layout */
     SHARED_SLOTS = 8192,
     SHARED_CHILD =
         512 << 10, /* what a forked process is taken to write to at once: stack, libraries' data, our tables */
@@ -32,8 +32,12 @@ typedef struct shared_slot {
     uint64_t stack; /* where its stack begins, as the command sees it: elsewhere once it has become another program */
     /* As it last told: bytes, but for counts and times. */
     uint64_t footprint, peak, live, used, free, mapped, rest, returned;
+    uint64_t cached;   /* of live, by the thread that told */
+    uint64_t resident; /* 0: not measured */
     uint64_t denied, pressure_us;
-    uint64_t unused[14];
+    /* The autopsy that it has left: its own idea of its number, 0 for none; and the number behind that in the file's name. */
+    uint32_t autopsy_pid, autopsy_number;
+    uint64_t unused[11];
 } shared_slot;
 
 _Static_assert(sizeof(shared_slot) == 256, "slots lie on lines of their own");

@@ -418,6 +418,30 @@ bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown) 
     return true;
 }
 
+static size_t cached_bytes(const thread *t) {
+    size_t blocks[SIZE_CLASSES_COUNT] = {0}, bytes = 0;
+    count_cached(t, blocks);
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        bytes += blocks[i] * size_classes[i].size;
+    return bytes;
+}
+
+/* Where it is inside already, others wait for it to leave; but twice inside is a signal handler that has interrupted it. */
+size_t thread_cached_bytes(void) {
+    const thread *t = this_thread.thread;
+    bool was_inside = this_thread.busy != 0;
+    size_t bytes = 0;
+    if (t == NULL || this_thread.inside > 1)
+        return 0;
+    if (!was_inside)
+        local_begin();
+    if (was_inside || !is_revoked(t))
+        bytes = cached_bytes(t);
+    if (!was_inside)
+        local_end();
+    return bytes;
+}
+
 void thread_drain_own(void) {
     if (this_thread.thread == NULL)
         return;

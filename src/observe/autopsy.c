@@ -5,6 +5,7 @@
 #include "observe.h"
 
 #include "../heap/events.h"
+#include "../heap/shared.h"
 #include "paper.h"
 #include "parts.h"
 
@@ -78,13 +79,15 @@ static int create(void) {
     return file;
 }
 
-static int publish(void) {
+static bool publish(void) {
     int result = -EEXIST;
     for (unsigned number = 0; result == -EEXIST && number < NAMES; number++) {
         name_file(finished, number, "");
         result = os_rename_new(unfinished, finished);
+        if (result == 0)
+            shared_tell_autopsy(number);
     }
-    return result;
+    return result == 0;
 }
 
 static void tell_all(const denial *d) {
@@ -109,7 +112,7 @@ static void write_file(const denial *d) {
     tell_all(d);
     bool whole = paper_end();
     os_close(file);
-    if (whole && publish() == 0)
+    if (whole && publish())
         return;
     os_remove(unfinished);
     say(place, "the file could not be written whole; the autopsy is lost");

@@ -70,7 +70,8 @@ Options:
   --autopsy DIR      where ration-PID.autopsy is written at the first denial (.)
   --harden           check every free at once, guard large blocks, detect
                      overflows and writes after free; costs some time
-  --stats FILE       write PROGRAM's figures at its end
+  --stats FILE       write PROGRAM's figures at its end; %p in FILE is a process's
+                     number, and each process writes its own then
   --quiet            tell nothing at the end
   --help             show this
 
@@ -149,8 +150,14 @@ done
 for value in '' nowhere /dev/null; do
     misuse "--autopsy '$value': takes a directory" --limit 64M --autopsy "$value"
 done
+for value in '' nowhere/figures nowhere/%p /; do
+    misuse "--stats '$value': takes a file that can be written: $([ "$value" = / ] && echo Is a directory ||
+        echo No such file or directory)" --stats "$value"
+done
+misuse "--stats '/dev/null/x': takes a file that can be written: Not a directory" --stats /dev/null/x
 misuse "--limit 1M: 1.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit 1M
 misuse "--limit 2097151B: 2.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit=2097151B
+misuse "--soft 65.0 MiB is more than --limit 64.0 MiB, which is met first" --soft 65M --limit 64M
 misuse "--on-limit means nothing without --limit" --on-limit deny
 misuse "--reserve means nothing without --limit" --reserve 0
 misuse "--autopsy means nothing without --limit" --autopsy .
@@ -163,13 +170,26 @@ done
 for value in share each none; do
     expect "run: --children $value is taken" 0 "" "" "$ration" run --quiet --limit 64M --children $value true
 done
+expect "run: --soft may be the limit" 0 "67108864B" "" \
+    "$ration" run --quiet --soft 64M --limit 64M printenv RATION_SOFT
+expect "run: --soft is no more than the limit of a run around this one" 0 "33554432B" "" \
+    "$ration" run --quiet --limit 32M --children each "$ration" run --quiet --soft 48M --limit 64M printenv RATION_SOFT
 expect "run: --soft needs no limit" 0 "67108864B" "" "$ration" run --quiet --soft 64M printenv RATION_SOFT
 expect "run: --reserve 0 is taken" 0 0 "" "$ration" run --quiet --limit 64M --reserve 0 printenv RATION_RESERVE
 expect "run: a shared limit is no process's own" 1 "" "" "$ration" run --quiet --limit 64M printenv RATION_LIMIT
 expect "run: a limit for each is" 0 "67108864B" "" \
     "$ration" run --quiet --limit 64M --children each printenv RATION_LIMIT
-expect "run: --stats is RATION_STATS" 0 figures "" \
-    "$ration" run --quiet --stats figures printenv RATION_STATS
+expect "run: --stats is RATION_STATS, of the program alone" 0 "yes:$work/figures" "" \
+    "$ration" run --quiet --stats figures sh -c 'echo "$RATION_STATS" | sed "s/^$$:/yes:/"'
+expect "run: --stats of each process is nobody's alone" 0 "$work/figures-%p" "" \
+    "$ration" run --quiet --stats figures-%p printenv RATION_STATS
+expect "run: RATION_STATS is made absolute and the program's" 0 "yes:$work/figures" "" \
+    env RATION_STATS=figures "$ration" run --quiet sh -c 'echo "$RATION_STATS" | sed "s/^$$:/yes:/"'
+expect "run: --stats wins over RATION_STATS" 0 "$work/second-%p" "" \
+    env RATION_STATS=nowhere/first "$ration" run --quiet --stats second-%p printenv RATION_STATS
+expect "run: RATION_STATS that can't be written is told" 2 "" \
+    "ration run: RATION_STATS 'nowhere/figures': takes a file that can be written: No such file or directory" \
+    env RATION_STATS=nowhere/figures "$ration" run --quiet echo started
 
 # --- run: what the program gets
 

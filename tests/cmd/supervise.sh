@@ -71,6 +71,70 @@ END
 same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
 same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
 
+# holds MIB [cached]: keeps so much; or, after blocks that the cache has now, keeps it and ends where nothing is told.
+cat >holds.c <<'END'
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+enum { BLOCKS = 20000 };
+static char *volatile kept, *small[BLOCKS];
+static void keep(size_t bytes) {
+    kept = malloc(bytes);
+    memset(kept, 1, bytes);
+}
+int main(int argc, char **argv) {
+    size_t bytes = strtoul(argv[1], NULL, 10) << 20;
+    if (argc == 2) {
+        keep(bytes);
+        return 0;
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        small[i] = malloc(64);
+    for (int i = 0; i < BLOCKS; i++)
+        free(small[i]);
+    keep(bytes);
+    _exit(0);
+}
+END
+"$3" -o holds holds.c || exit 1
+# shape: the paragraph without its sizes; what had been returned is no matter, nor what rounding makes of a limit.
+shape() {
+    tr -s '\n ' ' ' <complaint | sed 's/[0-9.]\{1,\} [KMG]\{0,1\}i\{0,1\}B/SIZE/g; s/ SIZE had been returned\.//
+        s/--limit 28M/--limit 27M/; s/--limit 40M/--limit 39M/; s/ $//'
+}
+# mib_before WORDS: what it says that so much is, in whole MiB.
+mib_before() {
+    tr -s '\n ' ' ' <complaint | sed -n "s/.* (\{0,1\}\([0-9]*\)[0-9.]* MiB $1.*/\1/p"
+}
+told="Of SIZE in the end (SIZE resident) SIZE was live, SIZE free between live blocks, SIZE free, SIZE mapped, SIZE the rest."
+status_of "$ration" run --limit 64M ./holds 20 >/dev/null
+same "where nothing was denied a lower limit that would do is named" \
+    "ration: holds held SIZE at most of SIZE; nothing was denied. $told Next: ration run --limit 27M" "$(shape)"
+same "what is kept is live, and resident" "20 20" "$(mib_before 'was live') $(mib_before resident)"
+status_of "$ration" run --limit 28M ./holds 20 >/dev/null
+same "where none would do, where the figures are to be had" \
+    "ration: holds held SIZE at most of SIZE; nothing was denied. $told Next: ration run --stats FILE" "$(shape)"
+status_of "$ration" run --limit 28M --stats figures ./holds 20 >/dev/null
+same "or where they are" "Next: less $work/figures" "$(shape | grep -o 'Next: .*')"
+status_of "$ration" run ./holds 20 >/dev/null
+same "without a limit, one that would do" \
+    "ration: holds held SIZE at most; nothing was denied. $told Next: ration run --limit 27M" "$(shape)"
+status_of "$ration" run --limit 64M ./holds 20 cached >/dev/null
+same "what a thread has cached is not live" "SIZE was live, SIZE cached, SIZE free between live blocks," \
+    "$(shape | grep -o '[A-Z]* was live,.*blocks,')"
+
+for how in "" "--limit 64M --children each"; do
+    # shellcheck disable=SC2086 # options, or none
+    status_of "$ration" run $how sh -c './holds 30; ./holds 20; exit 0' >/dev/null
+    same "what the largest process held is told where nobody counts what all hold: $how" \
+        "30 ration: the largest process held SIZE at most${how:+, each may hold SIZE}; nothing was denied. Next: ration run --limit 39M" \
+        "$(mib_before 'at most') $(shape)"
+done
+status_of "$ration" run --limit 64M sh -c './holds 30; exit 0' >/dev/null
+same "what all held is told where they share a limit" \
+    "30 ration: the processes held SIZE at most of SIZE; nothing was denied. Next: ration run --limit 39M" \
+    "$(mib_before 'at most') $(shape)"
+
 cat >forked.c <<'END'
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -91,6 +155,10 @@ same "what a parent was denied is not its children's denial" 7 \
     "$(status_of "$ration" run --limit 32M --autopsy autopsies sh -c './forked; exit $?')"
 same "and counts once" 1 "$(tr -s '\n ' ' ' <complaint | grep -c '1 request of 1 process was')"
 same "a child's autopsy is named" "$(ls autopsies)" "$(tr -d '\n ' <complaint | grep -o 'ration-[0-9]*\.autopsy')"
+mkdir stale
+same "where an older process of that number has left one, too" 7 "$(status_of "$ration" run --limit 32M --autopsy stale \
+    sh -c 'echo old >stale/ration-$$.autopsy; echo old >stale/ration-$$.1.autopsy; exec ./denied')"
+same "the new one is named" "$(ls stale/*.2.autopsy)" "$(tr -d '\n ' <complaint | grep -o 'stale/ration-[0-9.]*\.autopsy')"
 status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
 same "a program that could not tell what it held held little" 1 \
     "$(tr -s '\n ' ' ' <complaint | grep -c 'sh held less than 1 MiB; nothing')"
@@ -106,6 +174,34 @@ for name in TERM HUP USR1 USR2; do
     wait_for ready && kill -"$name" "$command"
     wait "$command"
     same "SIG$name sent to the command reaches the program once" "9 once" "$? $(cat got)"
+done
+
+# --- where nothing happens
+
+# reads_of PROCESS: how often it has read something.
+reads_of() {
+    sed -n 's/^syscr: //p' "/proc/$1/io" 2>/dev/null
+}
+
+# Each look at processes takes some reads; ten looks a second would take more than are allowed here.
+for how in "" "--limit 64M"; do
+    rm -f ready idle && mkfifo idle
+    # shellcheck disable=SC2086 # options, or none
+    "$ration" run --quiet $how sh -c 'echo $PPID >ready; read line <idle' &
+    wait_for ready
+    if [ -n "$(reads_of "$(cat ready)")" ]; then
+        sleep 2
+        begin=$(date +%s) before=$(reads_of "$(cat ready)")
+        sleep 3
+        reads=$(($(reads_of "$(cat ready)") - before)) seconds=$(($(date +%s) - begin + 1))
+        same "an idle run is looked at about once a second: $how" yes \
+            "$([ "$reads" -le $((15 * seconds)) ] && echo yes || echo "$reads reads in $seconds s")"
+        same "and it is looked at: $how" yes "$([ "$reads" -gt 0 ] && echo yes)"
+    else
+        echo "skipped: idle runs, since this kernel counts no reads"
+    fi
+    echo >idle
+    wait $!
 done
 
 # --- orphans
@@ -135,6 +231,10 @@ if unshare --pid --fork --mount-proc true 2>/dev/null; then
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'kill -TERM $$')"
     same "as a namespace's first process it passes the status on" 4 \
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'exit 4')"
+    same "one in another namespace is denied" 7 \
+        "$(status_of "$ration" run --limit 32M --autopsy stale unshare --pid --fork ./denied)"
+    same "and its autopsy is named by the number that it has there" stale/ration-1.autopsy \
+        "$(tr -d '\n ' <complaint | grep -o 'stale/ration-[0-9.]*\.autopsy')"
 else
     echo "skipped: namespaces, which can't be made here"
 fi

@@ -167,9 +167,9 @@ def all_forwarded(terminal, command):
 RUN = "ration run --quiet --limit 64M "
 
 
-def begin_pair(terminal, script, how=""):
+def begin_pair(terminal, script, behind="", how=RUN):
     """The numbers of the command and of a shell under it that runs the script."""
-    terminal.send(f"{RUN} sh -c 'echo re\"\"ady $PPID $$; {script}'{how}")
+    terminal.send(f"{how} sh -c 'echo re\"\"ady $PPID $$; {script}'{behind}")
     match = terminal.expect(r"ready (\d+) (\d+)\n")
     return int(match[1]), int(match[2])
 
@@ -252,6 +252,61 @@ def all_end_when_the_terminal_is_gone(terminal):
     wait_until(lambda: not any(map(state, both)), "both to end")
 
 
+def begin_pair_beside(terminal, fifo, how=RUN):
+    """A pair that uses no terminal and ends with 6 once something is written to the fifo, whoever has the terminal."""
+    terminal.send(f"mkfifo {fifo}")
+    return begin_pair(terminal, f"read line <{fifo}; exit 6", how=how)
+
+
+def end_pair_beside(terminal, fifo):
+    terminal.send(f"echo >{fifo}; wait %1")
+    same(6, terminal.status())
+
+
+def what_is_sent_to_the_command_alone_stops_both_and_lets_both_go_on(terminal):
+    both = begin_pair_beside(terminal, "alone")
+    for _ in range(2):
+        os.kill(both[0], signal.SIGTSTP)
+        wait_for_states(both, "T")
+        wait_until(terminal.has_stopped_job, "the shell to know that it is stopped")
+        os.kill(both[0], signal.SIGCONT)
+        wait_for_states(both, "SRD")
+    end_pair_beside(terminal, "alone")
+
+
+def it_reaches_what_runs_within_a_run_likewise(terminal):
+    inner, program = begin_pair_beside(terminal, "within", RUN + RUN)
+    with open(f"/proc/{inner}/stat", encoding="latin-1") as file:
+        outer = int(file.read().rsplit(")", 1)[1].split()[1])
+    os.kill(outer, signal.SIGTSTP)
+    wait_for_states((outer, inner, program), "T")
+    wait_until(terminal.has_stopped_job, "the shell to know that it is stopped")
+    os.kill(outer, signal.SIGCONT)
+    wait_for_states((outer, inner, program), "SRD")
+    end_pair_beside(terminal, "within")
+
+
+def a_program_that_the_stop_key_does_not_stop_keeps_the_terminal(terminal):
+    terminal.send(RUN + "sh -c 'trap \"\" TSTP; echo re\"\"ady $PPID $$; read line; echo read $line.; exit 5'")
+    terminal.expect(r"ready (\d+) (\d+)\n")
+    terminal.keys("\x1a")
+    terminal.send("hello")
+    terminal.expect(r"read hello\.")
+    same(5, terminal.status())
+
+
+def a_program_that_is_stopped_alone_goes_on_when_the_command_is_told_to(terminal):
+    command, program = begin_pair_beside(terminal, "stopped")
+    os.kill(program, signal.SIGSTOP)
+    wait_for_states([program], "T")
+    os.kill(command, signal.SIGCONT)
+    wait_for_states((command, program), "SRD")
+    terminal.keys("\x1a")
+    terminal.expect("Stopped")
+    terminal.send("bg")
+    end_pair_beside(terminal, "stopped")
+
+
 def what_runs_within_a_run_is_stopped_and_goes_on_likewise(terminal):
     both = terminal.begin_watcher(RUN + RUN + "./watcher")
     terminal.keys("\x1a")
@@ -315,6 +370,10 @@ CASES = [
     a_change_of_the_window_is_seen_once,
     one_in_the_background_is_stopped_when_it_reads_and_fg_lets_it_read,
     all_end_when_the_terminal_is_gone,
+    what_is_sent_to_the_command_alone_stops_both_and_lets_both_go_on,
+    it_reaches_what_runs_within_a_run_likewise,
+    a_program_that_the_stop_key_does_not_stop_keeps_the_terminal,
+    a_program_that_is_stopped_alone_goes_on_when_the_command_is_told_to,
     what_runs_within_a_run_is_stopped_and_goes_on_likewise,
     as_a_first_process_it_reaps_orphans,
     as_a_first_process_it_passes_on_what_comes_from_outside,

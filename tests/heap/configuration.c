@@ -32,8 +32,17 @@ static void a_wrong_value_is_named_with_what_is_taken(void) {
     CHECK_TEXT("ration: RATION_HARDEN=yes: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", "yes"));
     CHECK_TEXT("ration: RATION_HARDEN=: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", ""));
     CHECK_TEXT("ration: RATION_HARDEN=11: RATION_HARDEN takes 0 or 1; ignored\n", said_with("RATION_HARDEN", "11"));
-    CHECK_TEXT("ration: RATION_STATS=: RATION_STATS takes the name of a file, of at most 511 bytes; ignored\n",
+    CHECK_TEXT("ration: RATION_STATS=: RATION_STATS takes the name of a file, of at most 4095 bytes; ignored\n",
                said_with("RATION_STATS", ""));
+}
+
+static void a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not(void) {
+    setenv("RATION_LIMIT", "64M", 1);
+    CHECK_TEXT("ration: RATION_SOFT=65M: RATION_SOFT takes no more than RATION_LIMIT; ignored\n",
+               said_with("RATION_SOFT", "65M"));
+    CHECK_TEXT("", said_with("RATION_SOFT", "64M"));
+    unsetenv("RATION_LIMIT");
+    CHECK_TEXT("", said_with("RATION_SOFT", "65M"));
 }
 
 static void a_value_too_long_to_print_is_still_one_line(void) {
@@ -46,5 +55,15 @@ static void a_value_too_long_to_print_is_still_one_line(void) {
     CHECK(length > 0 && strchr(line, '\n') == line + length - 1);
 }
 
+static void a_file_name_may_be_as_long_as_the_system_takes(void) {
+    char name[4200] = "/";
+    memset(name + 1, 'x', 4094);
+    CHECK_TEXT("", said_with("RATION_STATS", name));
+    name[4095] = 'x';
+    const char *line = said_with("RATION_STATS", name);
+    CHECK(strncmp(line, "ration: RATION_STATS=/xxx", 25) == 0);
+}
+
 TESTS(TEST(right_values_are_taken_in_silence), TEST(a_wrong_value_is_named_with_what_is_taken),
-      TEST(a_value_too_long_to_print_is_still_one_line))
+      TEST(a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not),
+      TEST(a_value_too_long_to_print_is_still_one_line), TEST(a_file_name_may_be_as_long_as_the_system_takes))

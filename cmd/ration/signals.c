@@ -1,0 +1,80 @@
+/* signals.c: passes on to the program what is sent to the command alone, and stops with it.
+ *
+ * The program is in our process group: what the terminal sends reaches both. We stop only once the program has: it may take a
+ * SIGTSTP for something else, or put the terminal in order first. Start at signals_take(). */
+#include "run.h"
+
+#include "process.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Not those by which the terminal stops who uses it from the background, nor those that tell of a fault of our own. */
+void signals_taken(sigset_t *set) {
+    static const int kept[] = {SIGTTIN, SIGTTOU, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+    (void)sigfillset(set);
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        (void)sigdelset(set, kept[i]);
+}
+
+/* Whether the process is the program or comes from it. */
+static bool is_of_ours(pid_t pid) {
+    while (pid > 1 && pid != getpid())
+        pid = process_parent(pid);
+    return pid == getpid();
+}
+
+/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
+static void forward(const run_state *state, const struct signalfd_siginfo *info) {
+    bool by_kernel = info->ssi_code == SI_KERNEL;
+
+    if (!by_kernel && !is_of_ours((pid_t)info->ssi_pid))
+        (void)kill(state->program, (int)info->ssi_signo);
+}
+
+/* Sent to the group it has reached the program, which then is not stopped any more. */
+static void go_on(run_state *state) {
+    state->told_to_stop = false;
+    state->stopped_by = 0;
+    if (process_is_stopped(state->program))
+        (void)kill(state->program, SIGCONT);
+}
+
+static void look_at_program(run_state *state) {
+    siginfo_t info = {.si_pid = 0};
+
+    if (waitid(P_PID, (id_t)state->program, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid != 0)
+        state->stopped_by = info.si_code == CLD_STOPPED ? info.si_status : 0;
+}
+
+void signals_take(run_state *state, const struct signalfd_siginfo *info) {
+    switch (info->ssi_signo) {
+    case SIGCHLD:
+        look_at_program(state);
+        return;
+    case SIGCONT:
+        go_on(state);
+        return;
+    case SIGTSTP:
+        state->told_to_stop = true;
+        break;
+    default:
+        break;
+    }
+    forward(state, info);
+}
+
+/* By the same signal, which is blocked until here: the shell is to see why. */
+void signals_stop_with_program(run_state *state) {
+    sigset_t set, before;
+
+    if (!state->told_to_stop || state->stopped_by == 0)
+        return;
+    state->told_to_stop = false;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, state->stopped_by);
+    (void)kill(getpid(), state->stopped_by);
+    (void)sigprocmask(SIG_UNBLOCK, &set, &before);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
