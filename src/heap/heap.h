@@ -26,6 +26,7 @@ enum {
     HEAP_NAME_MAX = 32,
     HEAP_IDS = 1 << 16,
     PUSH_DEPTH = 64,
+    NEEDS = 4,
 };
 
 /* The blocks of one class in one heap. */
@@ -107,6 +108,13 @@ struct heap *heap_without_room(struct heap *, size_t bytes);
 bool heap_has_room(const struct heap *, size_t bytes);
 /* How far so many bytes more, which are conceivable, would take the heap beyond such a limit; 0 is none. */
 size_t heap_excess(const struct heap *, size_t bytes, size_t limit);
+/* What is withheld of a heap's limit, the root's aside: a thread may have it where it is in need, which is noted where it is
+ * denied something in the heap or below it, of this heap and each above that is short of room, and ends with that. A thread that
+ * is in need in more than NEEDS heaps is so in the last of them. (reserve.c) */
+size_t heap_withheld(size_t limit);
+void heap_note_need(const struct heap *);
+void heap_end_need(const struct heap *);
+bool heap_is_needed(const struct heap *);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
 /* How far the heap is beyond its soft limit. */
@@ -234,8 +242,10 @@ typedef struct local {
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
     uint8_t over;        /* its charge took some heap beyond its soft limit */
+    uint8_t needs_count; /* the same of other heaps, which needs names */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
+    const rn_heap *needs[NEEDS];
 } local;
 
 extern __thread local this_thread __attribute__((tls_model("initial-exec")));
