@@ -47,7 +47,7 @@ RN_API void rn_heap_destroy(rn_heap *heap) RN_NOEXCEPT;
 
 /* Ends the heap's use without taking anything from those who still hold some of it: what lies in it moves to the parent, and
  * goes as it is freed, by anyone, at any time. Its limits are no more; heaps below it stay. From here on the handle must not
- * be used, nor may any thread have the heap pushed. NULL is ignored. Costs the same however much is left. */
+ * be used. Where a thread has the heap pushed, aborts with one line. NULL is ignored. Costs the same however much is left. */
 RN_API void rn_heap_retire(rn_heap *heap) RN_NOEXCEPT;
 
 /* Memory from the heap named. Free it with rn_free, on any thread. A size of 0 gives a block of its own. */

@@ -90,9 +90,9 @@ struct heap *heap_in_service(struct heap *);
 /* Gives the heap a place, an id and a handle that no heap had before. False where all places are taken. Under the tree's lock,
  * as the other two. */
 bool heap_place(struct heap *);
+/* The handle, which it gives, is good for nothing any more; the id remains for what is left in the heap. */
+const rn_heap *heap_disavow(struct heap *, bool retired);
 void heap_unplace(struct heap *);
-/* The handle is good for nothing any more; the id remains for what is left in the heap. */
-void heap_disavow(struct heap *);
 
 /* --- charges (charge.c) --------------------------------------------------------------------------------------- */
 
@@ -260,6 +260,7 @@ typedef struct thread {
     struct thread *next, *prev;
     struct local *local;
     pthread_t self; /* for debuggers */
+    int id;         /* the system's number of it */
     cache *caches;  /* the last used first */
     unsigned caches_count;
     struct heap *current;
@@ -305,8 +306,12 @@ unsigned threads_take_over(void);
 /* Adds up the blocks in all threads' caches, by class. unknown: how many threads could not be stopped, and are left out. False,
  * with nothing done, where that would take too long. */
 bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown);
-void threads_drop_heap(struct heap *);
-/* The same of this thread's alone; what it has cached goes back. */
+/* Drops what threads have cached of the heap, whose handle was this (NULL: it is retired) and is good for nothing by now. Aborts with a
+ * line if a thread has it pushed. */
+void threads_drop_heap(struct heap *, const rn_heap *handle);
+/* The same line where a thread has a heap pushed that is about to be retired. */
+void threads_check_unused(const struct heap *);
+/* Drops what this thread has cached of the heap; it goes back. */
 void thread_drop_own(struct heap *);
 void thread_drain_own(void);
 /* What the thread had cached is lost, and it has no caches any more: it was stopped in the middle of a batch. */

@@ -308,8 +308,8 @@ static void retire_pushed(rn_heap *heap) {
 
 static void retiring_what_is_pushed_is_seen(void) {
     rn_heap *heap = made(NULL, "pushed", 0);
-    CHECK_ABORTS("ration: %p: rn_heap_retire of this thread's current heap", retire_current(heap));
-    CHECK_ABORTS("ration: %p: rn_heap_retire of a heap that this thread has pushed", retire_pushed(heap));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"pushed\", which this thread has pushed", retire_current(heap));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"pushed\", which this thread has pushed", retire_pushed(heap));
     rn_heap_destroy(heap);
 }
 
