@@ -123,8 +123,8 @@ RN_API void rn_heap_set_soft_limit(rn_heap *heap, size_t soft_limit) RN_NOEXCEPT
  * what it can by itself (free spans, idle pages, all threads' caches), lowest priority first, until there is room.
  * release frees what it can spare, about want bytes or more, and says how many; 0 where it has nothing. It is called on
  * the thread whose request that is, with no lock of the library's held. It may allocate, where there is room, and free.
- * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for at most 10 ms or so, then
- * its request is denied if there is none.
+ * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for each at most 100 ms, then
+ * its requests are denied while that one runs and there is no room.
  * It must return: not by longjmp, nor by ending its thread.
  * RN_ENOMEM if there is no memory to note it. A release of NULL takes back what was asked for with the same priority and
  * arg (RN_EINVAL if nothing was), and returns once it is not running. */
