@@ -47,7 +47,7 @@ RN_API void rn_heap_destroy(rn_heap *heap) RN_NOEXCEPT;
 
 /* Ends the heap's use without taking anything from those who still hold some of it: what lies in it moves to the parent, and
  * goes as it is freed, by anyone, at any time. Its limits are no more; heaps below it stay. From here on the handle must not
- * be used, nor may any thread have the heap pushed. NULL is ignored. Costs the same however much is left. */
+ * be used. Where a thread has the heap pushed, aborts with one line. NULL is ignored. Costs the same however much is left. */
 RN_API void rn_heap_retire(rn_heap *heap) RN_NOEXCEPT;
 
 /* Memory from the heap named. Free it with rn_free, on any thread. A size of 0 gives a block of its own. */
@@ -110,7 +110,9 @@ static inline void rn_heap_pop_pushed(const int *mark) {
 /* Bounds what the heap's subtree has committed; 0 leaves only the ancestors' limits. Any thread may be allocating. Where
  * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
  * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too,
- * and where Ration is the process's malloc, what the program maps itself (mapped and rest above). */
+ * and where Ration is the process's malloc, what the program maps itself (mapped and rest above).
+ * Of any limit 64 KiB, or a sixteenth if that is less, in whole pages, are withheld: only a thread that was just denied something
+ * in the subtree gets those, to unwind its stack and say why, until there is room again. */
 RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
 
 /* Bounds softly: what passes it is not denied, but from there on the threads that allocate give back memory that nobody uses,
@@ -121,8 +123,8 @@ RN_API void rn_heap_set_soft_limit(rn_heap *heap, size_t soft_limit) RN_NOEXCEPT
  * what it can by itself (free spans, idle pages, all threads' caches), lowest priority first, until there is room.
  * release frees what it can spare, about want bytes or more, and says how many; 0 where it has nothing. It is called on
  * the thread whose request that is, with no lock of the library's held. It may allocate, where there is room, and free.
- * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for at most 10 ms or so, then
- * its request is denied if there is none.
+ * Callbacks run one at a time in the process: another thread that needs room meanwhile waits for each at most 100 ms, then
+ * its requests are denied while that one runs and there is no room.
  * It must return: not by longjmp, nor by ending its thread.
  * RN_ENOMEM if there is no memory to note it. A release of NULL takes back what was asked for with the same priority and
  * arg (RN_EINVAL if nothing was), and returns once it is not running. */

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-enum { WAIT_TRIES = 100, WAIT_US = 100 };
+enum { PATIENCE_MS = 100, WAIT_US = 100 };
 
 typedef size_t release_function(void *arg, size_t want);
 
@@ -23,6 +23,10 @@ typedef struct pressure_callback {
 /* The thread that calls callbacks now, if one does, and how many times that began: it alone changes that. */
 static const local *caller;
 static uint64_t rounds;
+static uint64_t calls = 1; /* one more than were begun; likewise */
+
+/* What calls was when this thread had waited in vain. */
+static __thread uint64_t gave_up_on __attribute__((tls_model("initial-exec")));
 
 static uint64_t this_round(void) {
     return __atomic_load_n(&rounds, __ATOMIC_RELAXED);
@@ -48,6 +52,7 @@ static pressure_callback *begin_callback(const struct heap *heap) {
         c->round = this_round();
     running = c;
     running_was_removed = false;
+    __atomic_store_n(&calls, calls + 1, __ATOMIC_RELAXED);
     heap_unlock_tree();
     return c;
 }
@@ -85,15 +90,21 @@ bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released)
     return true;
 }
 
-/* Not for long, since a callback may wait for a lock that this thread holds. */
+/* Not for long, and once for each call, since the callback may wait for a lock that this thread holds. */
 bool callbacks_begin_soon(bool *waited) {
-    for (int i = 0; i < WAIT_TRIES; i++) {
-        *waited = i != 0;
-        if (callbacks_begin())
-            return true;
+    uint64_t awaited = 0, end = 0;
+    for (*waited = false; !callbacks_begin(); *waited = true) {
+        uint64_t call = __atomic_load_n(&calls, __ATOMIC_RELAXED), now = os_clock_ms();
+        if (call != awaited)
+            end = now + PATIENCE_MS;
+        awaited = call;
+        if (now >= end)
+            gave_up_on = call;
+        if (gave_up_on == call)
+            return false;
         os_pause(WAIT_US);
     }
-    return false;
+    return true;
 }
 
 /* What another thread was calling when this one forked, nobody is calling in the child. */

@@ -35,10 +35,12 @@ static void settle(struct heap *heap, size_t used) {
 
 /* Whether the heap may hold so much. In the root's account lies what is nobody's, too. */
 static bool allows(const struct heap *heap, size_t used) {
+    if (heap->parent == NULL)
+        return footprint_allows(used);
     size_t limit = read_size(&heap->limit);
-    if (UNLIKELY(limit != 0 && used > limit))
-        return false;
-    return heap->parent != NULL || footprint_allows(used);
+    if (LIKELY(limit == 0 || used <= limit - heap_withheld(limit)))
+        return true;
+    return used <= limit && heap_is_needed(heap);
 }
 
 bool heap_has_room(const struct heap *heap, size_t bytes) {
@@ -126,6 +128,8 @@ static void undo(struct heap *heap, const struct heap *end, size_t bytes) {
 
 /* Looks before it adds: what is too much must not be seen by others that ask for what fits. */
 static bool add_within(struct heap *heap, size_t bytes) {
+    if (UNLIKELY(this_thread.needs_count != 0))
+        heap_end_need(heap);
     if (UNLIKELY(!allows(heap, read_size(&heap->used) + bytes)))
         return false;
     size_t used = __atomic_add_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
@@ -153,9 +157,14 @@ static bool climb(struct heap *heap, size_t bytes) {
     return true;
 }
 
+/* What a thread in need is given is of a reserve: that is not for others. */
+static bool may_have_credit(const struct heap *heap) {
+    return credit_allowed(heap) != 0 && this_thread.needs_count == 0 && !this_thread.denied;
+}
+
 /* Has the ancestors bear so much for the heap, and some credit if they can. */
 static bool charge_parent(struct heap *heap, size_t bytes) {
-    if (credit_allowed(heap) != 0 && climb(heap->parent, bytes + CREDIT_MIN)) {
+    if (may_have_credit(heap) && climb(heap->parent, bytes + CREDIT_MIN)) {
         add(&heap->credit, CREDIT_MIN);
         return true;
     }

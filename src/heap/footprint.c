@@ -85,6 +85,7 @@ bool footprint_cover(void) {
 void footprint_grew(size_t bytes) {
     if (LIKELY(__atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) == 0 && shared == NULL))
         return;
+    shared_note_had();
     if (__atomic_add_fetch(&grown, bytes, __ATOMIC_RELAXED) < MEASURE_STEP)
         return;
     __atomic_store_n(&grown, 0, __ATOMIC_RELAXED);

@@ -74,15 +74,15 @@ static void note_departure(const struct heap *heap, bool retired) {
     memcpy(note->name, heap->name, HEAP_NAME_MAX);
 }
 
-void heap_disavow(struct heap *heap) {
-    note_departure(heap, true);
+const rn_heap *heap_disavow(struct heap *heap, bool retired) {
+    const rn_heap *handle = heap->handle;
+    if (handle != NULL)
+        note_departure(heap, retired);
     __atomic_store_n(&heap->handle, NULL, __ATOMIC_RELAXED);
+    return handle;
 }
 
 void heap_unplace(struct heap *heap) {
-    if (heap->handle != NULL)
-        note_departure(heap, false);
-    __atomic_store_n(&heap->handle, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&heap_places[(uint16_t)heap->id], NULL, __ATOMIC_RELAXED);
 }
 

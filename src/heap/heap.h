@@ -26,6 +26,7 @@ enum {
     HEAP_NAME_MAX = 32,
     HEAP_IDS = 1 << 16,
     PUSH_DEPTH = 64,
+    NEEDS = 4,
 };
 
 /* The blocks of one class in one heap. */
@@ -89,9 +90,9 @@ struct heap *heap_in_service(struct heap *);
 /* Gives the heap a place, an id and a handle that no heap had before. False where all places are taken. Under the tree's lock,
  * as the other two. */
 bool heap_place(struct heap *);
+/* The handle, which it gives, is good for nothing any more; the id remains for what is left in the heap. */
+const rn_heap *heap_disavow(struct heap *, bool retired);
 void heap_unplace(struct heap *);
-/* The handle is good for nothing any more; the id remains for what is left in the heap. */
-void heap_disavow(struct heap *);
 
 /* --- charges (charge.c) --------------------------------------------------------------------------------------- */
 
@@ -107,6 +108,13 @@ struct heap *heap_without_room(struct heap *, size_t bytes);
 bool heap_has_room(const struct heap *, size_t bytes);
 /* How far so many bytes more, which are conceivable, would take the heap beyond such a limit; 0 is none. */
 size_t heap_excess(const struct heap *, size_t bytes, size_t limit);
+/* What is withheld of a heap's limit, the root's aside: a thread may have it where it is in need, which is noted where it is
+ * denied something in the heap or below it, of this heap and each above that is short of room, and ends with that. A thread that
+ * is in need in more than NEEDS heaps is so in the last of them. (reserve.c) */
+size_t heap_withheld(size_t limit);
+void heap_note_need(const struct heap *);
+void heap_end_need(const struct heap *);
+bool heap_is_needed(const struct heap *);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
 /* How far the heap is beyond its soft limit. */
@@ -234,8 +242,10 @@ typedef struct local {
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
     uint8_t over;        /* its charge took some heap beyond its soft limit */
+    uint8_t needs_count; /* the same of other heaps, which needs names */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
+    const rn_heap *needs[NEEDS];
 } local;
 
 extern __thread local this_thread __attribute__((tls_model("initial-exec")));
@@ -250,6 +260,7 @@ typedef struct thread {
     struct thread *next, *prev;
     struct local *local;
     pthread_t self; /* for debuggers */
+    int id;         /* the system's number of it */
     cache *caches;  /* the last used first */
     unsigned caches_count;
     struct heap *current;
@@ -308,8 +319,12 @@ unsigned threads_take_over(void);
 bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown);
 /* What this thread has cached, in bytes; 0 where it can't be looked at without waiting. */
 size_t thread_cached_bytes(void);
-void threads_drop_heap(struct heap *);
-/* The same of this thread's alone; what it has cached goes back. */
+/* Drops what threads have cached of the heap, whose handle was this (NULL: it is retired) and is good for nothing by now. Aborts with a
+ * line if a thread has it pushed. */
+void threads_drop_heap(struct heap *, const rn_heap *handle);
+/* The same line where a thread has a heap pushed that is about to be retired. */
+void threads_check_unused(const struct heap *);
+/* Drops what this thread has cached of the heap; it goes back. */
 void thread_drop_own(struct heap *);
 void thread_drain_own(void);
 /* What the thread had cached is lost, and it has no caches any more: it was stopped in the middle of a batch. */

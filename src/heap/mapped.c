@@ -200,10 +200,13 @@ void mapped_end(bool begun, size_t reserved) {
     }
     __atomic_fetch_add(&charged, change, __ATOMIC_RELAXED);
     ptrdiff_t grown = (ptrdiff_t)(change + reserved);
-    if (grown < 0)
+    if ((ptrdiff_t)change < 0)
         footprint_shrunk();
-    else if (grown > 0 && may_act())
-        footprint_grew((size_t)grown); /* only now: the system may have refused what was reserved */
+    if (grown <= 0)
+        return;
+    shared_note_had(); /* only now: the system may have refused what was reserved */
+    if (may_act())
+        footprint_grew((size_t)grown);
 }
 
 void mapped_note(uintptr_t start, size_t size, interval_state state, size_t charge) {

@@ -79,10 +79,14 @@ static size_t release_caches(const shortage *s) {
 
 /* --- the program's -------------------------------------------------------------------------------------------- */
 
+/* Up to which the thread may fill the heap; of the root's limit with what is withheld of it. */
 static size_t limit_of(const shortage *s) {
     if (s->new_limit != 0)
         return s->new_limit;
-    return s->heap == &root_heap ? footprint_limit() : __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED);
+    if (s->heap == &root_heap)
+        return footprint_limit();
+    size_t limit = __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED);
+    return heap_is_needed(s->heap) ? limit : limit - heap_withheld(limit);
 }
 
 /* Where a limit is lowered it is more than was asked for. */
@@ -221,6 +225,7 @@ void pressure_denied(struct heap *heap, size_t bytes) {
         heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)); /* before the thread may use the reserve */
     heap_note_denied(heap);
     heap_tell_denied(heap, bytes);
+    heap_note_need(heap);
     footprint_note_denied();
     shared_tell(); /* the process may end by this, and tell no more */
     if (!this_thread.relieving && full == &root_heap)

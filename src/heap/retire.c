@@ -84,7 +84,7 @@ static struct heap *next_to_bury(bool cached_too, size_t *looks) {
 static void bury(bool cached_too, size_t looks) {
     for (struct heap *heap; (heap = next_to_bury(cached_too, &looks)) != NULL; heap_free_tables(heap)) {
         if (__atomic_load_n(&heap->caches, __ATOMIC_ACQUIRE) != 0)
-            threads_drop_heap(heap);
+            threads_drop_heap(heap, NULL);
         if (heap->spans != NULL)
             heap_release_spans(heap);
     }
@@ -113,12 +113,13 @@ void rn_heap_retire(rn_heap *handle) {
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap)
         misuse(handle, "rn_heap_retire of the root");
+    threads_check_unused(heap);
     callbacks_forget(heap);
     thread_drop_own(heap);
     __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
     heap_lock_tree();
-    heap_disavow(heap);
+    heap_disavow(heap, true);
     note_retired(heap);
     heap_unlock_tree();
     heap_bury_retired();

@@ -84,6 +84,9 @@ static void note_footprint(size_t footprint) {
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
 
+/* Whether this thread has taken some that the peak does not show yet: the system may refuse what it was taken for. */
+static __thread bool took __attribute__((tls_model("initial-exec")));
+
 /* Takes so many bytes, and a chunk more if there is room, but not for one who was denied: that would be of the reserve. Gives what
  * it took; 0 where there is no room. */
 static uint64_t take(uint64_t bytes, uint64_t limit) {
@@ -93,8 +96,15 @@ static uint64_t take(uint64_t bytes, uint64_t limit) {
             return 0;
         more = !this_thread.denied && used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
     } while (!__atomic_compare_exchange_n(&shared->used, &used, used + more, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    shared_raise_peak(shared, used + more);
+    took = true;
     return more;
+}
+
+void shared_note_had(void) {
+    if (!took || !takes_part())
+        return;
+    took = false;
+    shared_raise_peak(shared, shared_read(&shared->used));
 }
 
 bool shared_has_room(size_t footprint, size_t withheld) {

@@ -27,6 +27,8 @@ bool shared_has_room(size_t footprint, size_t withheld);
 /* Makes sure that what the process has taken of the limit covers its footprint, with so much of the limit withheld. False where
  * there is no room. */
 bool shared_cover(size_t footprint, size_t withheld);
+/* What this thread took of the limit is had: the peak shows it from now on. */
+void shared_note_had(void);
 /* Gives back what the process has taken beyond its footprint, and a little. */
 void shared_settle(size_t footprint);
 /* Has the command look for processes that have died, and measure those that forked. Gives the bytes that came back meanwhile. */

@@ -4,6 +4,8 @@
 #include "hardened.h"
 #include "section.h"
 
+#include <stdio.h>
+
 enum { STOP_TRIES = 200, STOP_PAUSE_US = 50, CACHES_MAX = 64, COUNT_WAIT_MS = 200 };
 
 /* A push from just below a pop was made by a helper, whose frame is of another size than the popping one's. */
@@ -112,6 +114,7 @@ static thread *thread_start(void) {
         return NULL;
     t->local = &this_thread;
     t->self = pthread_self();
+    t->id = os_thread_id();
     t->current = &root_heap;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
     os_lock(&threads_lock);
@@ -225,8 +228,13 @@ void thread_after_vfork(void) {
 
 /* --- the current heap ----------------------------------------------------------------------------------------- */
 
+/* What another thread reads when it retires a heap (find_user) is written by atomics, a push before its depth. */
+static void set_depth(thread *t, int depth) {
+    __atomic_store_n(&t->depth, depth, __ATOMIC_RELEASE);
+}
+
 static void make_current(thread *t, struct heap *heap) {
-    t->current = heap;
+    __atomic_store_n(&t->current, heap, __ATOMIC_RELAXED);
     cache *c = cache_for(t, heap);
     set_cache(&this_thread, c == NULL || !may_be_fast(t) ? &empty_cache : c);
 }
@@ -260,17 +268,21 @@ static int skipped(const thread *t, const void *frame) {
 }
 
 static void pop_to(thread *t, int depth) {
-    t->depth = depth;
+    set_depth(t, depth);
     make_current(t, heap_of(t->pushed[depth].before));
 }
 
+/* The handle is looked up where a thread that destroys the heap would wait for this one. */
 static void push(const rn_heap *handle, const void *frame) {
-    struct heap *heap = heap_of(handle);
     thread *t = begin_pushing(handle);
+    struct heap *heap = heap_of(handle);
     int left_behind = skipped(t, frame);
     if (UNLIKELY(left_behind != 0))
         pop_to(t, t->depth - left_behind);
-    t->pushed[t->depth++] = (struct push){.before = t->current->handle, .frame = frame};
+    struct push *own = &t->pushed[t->depth];
+    own->frame = frame;
+    __atomic_store_n(&own->before, t->current->handle, __ATOMIC_RELAXED);
+    set_depth(t, t->depth + 1);
     make_current(t, heap);
     local_end();
 }
@@ -473,12 +485,41 @@ static void drop_cache_of(thread *t, struct heap *heap) {
     cache_destroy(c);
 }
 
-/* Whether the thread comes back to the heap when it pops. */
-static bool has_pushed(const thread *t, const struct heap *heap) {
-    for (int i = 0; i < t->depth; i++)
-        if (t->pushed[i].before == heap->handle)
+/* Whether the heap is the thread's current one, or will be when it pops; a retired one, without a handle, is named then. Exact
+ * where the thread is stopped; else it may miss a push that is under way, but sees none whose pop this thread knows of. */
+static bool has_pushed(const thread *t, const struct heap *heap, const rn_heap *handle) {
+    if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == heap)
+        return true;
+    int depth = handle == NULL ? 0 : __atomic_load_n(&t->depth, __ATOMIC_ACQUIRE);
+    for (int i = 0; i < depth; i++)
+        if (__atomic_load_n(&t->pushed[i].before, __ATOMIC_RELAXED) == handle)
             return true;
     return false;
+}
+
+/* The number of a thread that has; 0 if none. The threads' lock is held. */
+static int find_user(const struct heap *heap, const rn_heap *handle) {
+    for (const thread *t = threads; t != NULL; t = t->next)
+        if (has_pushed(t, heap, handle))
+            return t->id;
+    return 0;
+}
+
+static _Noreturn void misuse_pushed(const struct heap *heap, const rn_heap *handle, const char *call, int user) {
+    char line[HEAP_NAME_MAX + 80];
+    if (this_thread.thread != NULL && this_thread.thread->id == user)
+        snprintf(line, sizeof line, "%s of heap \"%s\", which this thread has pushed", call, heap->name);
+    else
+        snprintf(line, sizeof line, "%s of heap \"%s\", which thread %d has pushed", call, heap->name, user);
+    misuse(handle, line);
+}
+
+void threads_check_unused(const struct heap *heap) {
+    os_lock(&threads_lock);
+    int user = find_user(heap, heap->handle);
+    os_unlock(&threads_lock);
+    if (user != 0)
+        misuse_pushed(heap, heap->handle, "rn_heap_retire", user);
 }
 
 void thread_drop_own(struct heap *heap) {
@@ -486,10 +527,6 @@ void thread_drop_own(struct heap *heap) {
     if (t == NULL)
         return;
     thread_begin();
-    if (has_pushed(t, heap))
-        misuse(heap->handle, "rn_heap_retire of a heap that this thread has pushed");
-    if (t->current == heap)
-        misuse(heap->handle, "rn_heap_retire of this thread's current heap");
     cache *c = find_cache(t, heap);
     if (c != NULL)
         cache_drain(c);
@@ -497,21 +534,19 @@ void thread_drop_own(struct heap *heap) {
     local_end();
 }
 
-void threads_drop_heap(struct heap *heap) {
+void threads_drop_heap(struct heap *heap, const rn_heap *handle) {
     os_lock(&threads_lock);
     while (stop_others() != 0 && os.membarrier)
         ; /* one that was preempted inside another heap's slow path will leave it */
-    bool in_use = false;
+    int user = find_user(heap, handle);
     local_begin();
-    for (thread *t = threads; t != NULL; t = t->next) {
-        in_use |= t->current == heap || has_pushed(t, heap);
+    for (thread *t = threads; t != NULL; t = t->next)
         drop_cache_of(t, heap);
-    }
     local_end();
     let_others_go();
     os_unlock(&threads_lock);
-    if (in_use)
-        misuse(heap->handle, "rn_heap_destroy of a heap that a thread has pushed");
+    if (user != 0)
+        misuse_pushed(heap, handle, handle == NULL ? "rn_heap_retire" : "rn_heap_destroy", user);
 }
 
 /* --- fork ----------------------------------------------------------------------------------------------------- */
@@ -543,6 +578,7 @@ void threads_after_fork_in_child(void) {
             dead = mine->next;
         mine->next = mine->prev = NULL;
         mine->revoked = false;
+        mine->id = os_thread_id();
     }
     threads_lock = (os_mutex){0};
     spare_unlock();

@@ -167,11 +167,13 @@ static void claim_subtree(struct heap *top) {
 }
 
 /* The deepest heap below one of a subtree that was claimed, taken out of the tree: nobody meets it any more. Its place stays
- * taken while its blocks carry its id. */
-static struct heap *take_out_deepest(struct heap *below) {
+ * taken while its blocks carry its id. Its handle ends now: who pushes it beside this either has it pushed when the threads are
+ * looked at, or is told. */
+static struct heap *take_out_deepest(struct heap *below, const rn_heap **handle) {
     os_lock(&tree_lock);
     struct heap *heap = deepest(below);
     heap_disown(heap);
+    *handle = heap_disavow(heap, false);
     os_unlock(&tree_lock);
     return heap;
 }
@@ -183,9 +185,9 @@ void heap_free_tables(struct heap *heap) {
     table_give(heap, sizeof *heap);
 }
 
-static void destroy(struct heap *heap) {
+static void destroy(struct heap *heap, const rn_heap *handle) {
     callbacks_forget(heap);
-    threads_drop_heap(heap);
+    threads_drop_heap(heap, handle);
     heap_release_spans(heap);
     heap_return_credit(heap);
     heap_free_tables(heap);
@@ -199,9 +201,10 @@ void rn_heap_destroy(rn_heap *handle) {
         misuse(handle, "rn_heap_destroy of the root");
     claim_subtree(heap);
     for (struct heap *below = heap, *gone = NULL; gone != heap;) {
-        gone = take_out_deepest(below);
+        const rn_heap *own;
+        gone = take_out_deepest(below, &own);
         below = gone->parent;
-        destroy(gone);
+        destroy(gone, own);
     }
 }
 

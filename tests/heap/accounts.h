@@ -6,6 +6,9 @@
 
 #include <ration/ration.h>
 
+/* Of a heap's limit of 1 MiB or more: for threads that were denied something. */
+enum { WITHHELD = 64 << 10 };
+
 static inline rn_heap *made(rn_heap *parent, const char *name, size_t limit) {
     rn_heap *heap = rn_heap_new(parent, name, limit);
     REQUIRE(heap != NULL);

@@ -269,7 +269,7 @@ static void what_is_freed_below_a_limit_can_be_had_again(void) {
 }
 
 static void a_limit_bounds_the_subtree(void) {
-    rn_heap *parent = made(NULL, "parent", 2 << 20), *first = made(parent, "first", 0),
+    rn_heap *parent = made(NULL, "parent", (2 << 20) + WITHHELD), *first = made(parent, "first", 0),
             *second = made(parent, "second", 8 << 20);
     size_t denied = stats_of(rn_heap_root()).denied;
     got(first, 1 << 20);

@@ -4,6 +4,8 @@
 #include "heap/heap.h"
 
 #include <pthread.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { MIB = 1 << 20 };
 
@@ -43,8 +45,10 @@ static void who_asks_for_too_much_takes_no_room_from_others(void) {
 
 /* However little is left, and whatever a size needs besides. */
 static void every_size_is_denied_at_a_full_limit(void) {
-    rn_heap *heap = made(NULL, "full", MIB);
+    rn_heap *heap = made(NULL, "full", MIB + WITHHELD);
     CHECK(rn_heap_malloc(heap, MIB - os.page_size) != NULL && rn_heap_malloc(heap, 0) != NULL);
+    for (int denials = 0; denials < 2; denials += rn_heap_malloc(heap, 4096) == NULL)
+        ; /* the second is of what was withheld until the first */
     for (size_t size = 0; size < MIB; size = size * 2 + (size == 0))
         for (size_t align = 1; align <= MIB; align *= 16)
             if (size > 16 || align > 16)
@@ -109,9 +113,9 @@ static void an_absurd_size_calls_nobody(void) {
     rn_heap_destroy(heap);
 }
 
-/* A limit is to be had to its last page, credit and all. */
+/* A limit is to be had to the last page that is not withheld, credit and all. */
 static void a_request_of_the_whole_limit_is_met(void) {
-    rn_heap *heap = made(NULL, "whole", 8 * MIB), *child = made(heap, "child", 0);
+    rn_heap *heap = made(NULL, "whole", 8 * MIB + WITHHELD), *child = made(heap, "child", 0);
     for (int round = 0; round < 3; round++) {
         rn_free(rn_heap_malloc(child, 4 * MIB));
         void *block = rn_heap_malloc(heap, 8 * MIB);
@@ -129,15 +133,14 @@ static struct {
     rn_heap *heap;
     void *block;
     pthread_barrier_t go;
-    unsigned denied;
+    unsigned denied, slow_us;
 } one, two;
 
 static size_t start_the_other(void *unused, size_t want) {
     (void)want;
     (void)unused;
     pthread_barrier_wait(&two.go);
-    for (volatile unsigned i = 0; i < 1000000; i++)
-        ;
+    usleep(one.slow_us);
     return 0;
 }
 
@@ -162,8 +165,10 @@ static void *ask_beside_a_callback(void *unused) {
     return unused;
 }
 
-/* Who waits for another thread's calls waits for 10 ms at most, so on a slow machine some may be denied. */
-static void a_thread_that_waited_for_anothers_callbacks_has_its_own_called(void) {
+/* Who waits for another thread's calls waits for 100 ms at most, so on a slow machine some may be denied. */
+static void wait_for_callbacks_of(unsigned microseconds) {
+    one.slow_us = microseconds;
+    two.denied = 0;
     one.heap = made(NULL, "one", 4 * MIB);
     two.heap = made(NULL, "two", 4 * MIB);
     CHECK(rn_heap_malloc(one.heap, 3 * MIB) != NULL);
@@ -182,7 +187,58 @@ static void a_thread_that_waited_for_anothers_callbacks_has_its_own_called(void)
     rn_heap_destroy(two.heap);
 }
 
+static void a_thread_that_waited_for_anothers_callbacks_has_its_own_called(void) {
+    wait_for_callbacks_of(1000);
+}
+
+/* As one that flushes a cache. */
+static void it_waits_for_slow_ones_too(void) {
+    wait_for_callbacks_of(30000);
+}
+
+static pthread_mutex_t wanted = PTHREAD_MUTEX_INITIALIZER;
+
+static size_t want_what_the_other_holds(void *unused, size_t want) {
+    (void)want;
+    (void)unused;
+    pthread_barrier_wait(&two.go);
+    pthread_mutex_lock(&wanted);
+    pthread_mutex_unlock(&wanted);
+    return 0;
+}
+
+static void *ask_in_vain(void *unused) {
+    CHECK(rn_heap_malloc(one.heap, 3 * MIB) == NULL);
+    return unused;
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* It waits once, then is denied at once: a hundred waits would be ten seconds. */
+static void a_callback_that_waits_for_a_thread_in_need_delays_it_once(void) {
+    one.heap = made(NULL, "one", 4 * MIB);
+    CHECK(rn_heap_malloc(one.heap, 3 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(one.heap, 0, want_what_the_other_holds, NULL));
+    pthread_barrier_init(&two.go, NULL, 2);
+    pthread_t other;
+    pthread_mutex_lock(&wanted);
+    REQUIRE(pthread_create(&other, NULL, ask_in_vain, NULL) == 0);
+    pthread_barrier_wait(&two.go);
+    double start = seconds_now();
+    for (int i = 0; i < 100; i++)
+        CHECK(rn_heap_malloc(one.heap, 3 * MIB) == NULL);
+    CHECK(seconds_now() - start < 5);
+    pthread_mutex_unlock(&wanted);
+    pthread_join(other, NULL);
+    rn_heap_destroy(one.heap);
+}
+
 TESTS(TEST(every_size_is_denied_at_a_full_limit), TEST(who_asks_for_too_much_takes_no_room_from_others),
       TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
       TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
-      TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called))
+      TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called),
+      TEST(it_waits_for_slow_ones_too), TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once))

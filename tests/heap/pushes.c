@@ -151,44 +151,94 @@ static void *destroy_outer(void *unused) {
     return unused;
 }
 
-static void destroy_what_another_pushed(void) {
-    pthread_t other;
-    rn_heap_push(outer);
-    REQUIRE(pthread_create(&other, NULL, destroy_outer, NULL) == 0);
-    pthread_join(other, NULL);
-}
-
 static void *retire_outer(void *unused) {
     rn_heap_retire(outer);
     return unused;
 }
 
-static void pop_what_another_retired(void) {
+static void push_and_have_another(void *(*end_it)(void *)) {
     pthread_t other;
     rn_heap_push(outer);
-    rn_heap_push(inner);
-    REQUIRE(pthread_create(&other, NULL, retire_outer, NULL) == 0);
+    REQUIRE(pthread_create(&other, NULL, end_it, NULL) == 0);
     pthread_join(other, NULL);
-    rn_heap_pop();
+}
+
+static void push_twice_and_have_another(void *(*end_it)(void *)) {
+    rn_heap_push(outer);
+    rn_heap_push(rn_heap_root());
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, end_it, NULL) == 0);
+    pthread_join(other, NULL);
 }
 
 static void destroying_what_is_pushed_is_seen(void) {
     begin();
-    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_current());
-    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_pushed());
-    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed",
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of heap \"outer\", which this thread has pushed", destroy_current());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of heap \"outer\", which this thread has pushed", destroy_pushed());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of heap \"below\", which this thread has pushed",
                  destroy_what_a_subtree_is_pushed_of());
-    CHECK_ABORTS("ration: %p: rn_heap_destroy of a heap that a thread has pushed", destroy_what_another_pushed());
     end();
 }
 
-static void a_heap_that_was_retired_while_it_was_pushed_is_named_at_the_pop(void) {
+static void ending_what_another_thread_has_pushed_is_seen_at_once(void) {
     begin();
-    CHECK_ABORTS("ration: %p: use of heap \"outer\" after it was retired", pop_what_another_retired());
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of heap \"outer\", which thread %d has pushed",
+                 push_and_have_another(destroy_outer));
+    CHECK_ABORTS("ration: %p: rn_heap_destroy of heap \"outer\", which thread %d has pushed",
+                 push_twice_and_have_another(destroy_outer));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"outer\", which thread %d has pushed",
+                 push_and_have_another(retire_outer));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"outer\", which thread %d has pushed",
+                 push_twice_and_have_another(retire_outer));
+    end();
+}
+
+/* Threads that push and pop others', and did so with this one until it was theirs no longer. */
+enum { THREADS = 3, ROUNDS = 300 };
+
+static struct {
+    rn_heap *heap;
+    pthread_barrier_t barrier;
+} turns;
+
+static void *push_and_pop(void *unused) {
+    rn_heap_push(outer);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&turns.barrier);
+        rn_heap_push(turns.heap);
+        rn_heap_push(inner);
+        rn_heap_pop();
+        rn_heap_pop();
+        pthread_barrier_wait(&turns.barrier);
+        for (int i = 0; i < 300; i++) {
+            rn_heap_push(inner);
+            rn_heap_push(outer);
+            rn_heap_pop();
+            rn_heap_pop();
+        }
+    }
+    rn_heap_pop();
+    return unused;
+}
+
+static void heaps_may_end_while_threads_push_others(void) {
+    pthread_t threads[THREADS];
+    begin();
+    pthread_barrier_init(&turns.barrier, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, push_and_pop, NULL) == 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        turns.heap = made(NULL, "brief", 0);
+        pthread_barrier_wait(&turns.barrier);
+        pthread_barrier_wait(&turns.barrier);
+        (round % 2 == 0 ? rn_heap_retire : rn_heap_destroy)(turns.heap);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
     end();
 }
 
 TESTS(TEST(a_pop_finds_what_a_longjmp_left), TEST(a_push_of_the_same_frame_finds_what_a_longjmp_left),
       TEST(a_mark_finds_it_at_once), TEST(helpers_may_push_and_pop_for_their_callers),
       TEST(functions_below_may_push_beside_helpers), TEST(destroying_what_is_pushed_is_seen),
-      TEST(a_heap_that_was_retired_while_it_was_pushed_is_named_at_the_pop))
+      TEST(ending_what_another_thread_has_pushed_is_seen_at_once), TEST(heaps_may_end_while_threads_push_others))

@@ -64,7 +64,7 @@ static void what_is_left_of_several_in_a_line_is_the_nearests_that_lives(void) {
 }
 
 static void its_limits_are_no_more_and_those_above_hold(void) {
-    rn_heap *parent = made(NULL, "parent", 8 * MIB), *heap = made(parent, "retired", 2 * MIB);
+    rn_heap *parent = made(NULL, "parent", 8 * MIB + WITHHELD), *heap = made(parent, "retired", 2 * MIB);
     char *block = rn_heap_malloc(heap, MIB);
     REQUIRE(block != NULL);
     rn_heap_retire(heap);
@@ -308,8 +308,8 @@ static void retire_pushed(rn_heap *heap) {
 
 static void retiring_what_is_pushed_is_seen(void) {
     rn_heap *heap = made(NULL, "pushed", 0);
-    CHECK_ABORTS("ration: %p: rn_heap_retire of this thread's current heap", retire_current(heap));
-    CHECK_ABORTS("ration: %p: rn_heap_retire of a heap that this thread has pushed", retire_pushed(heap));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"pushed\", which this thread has pushed", retire_current(heap));
+    CHECK_ABORTS("ration: %p: rn_heap_retire of heap \"pushed\", which this thread has pushed", retire_pushed(heap));
     rn_heap_destroy(heap);
 }
 

@@ -151,6 +151,7 @@ static shared_slot *own_slot(void) {
 
 static void take_and_give(void) {
     CHECK(shared_cover(3 * MIB, 0));
+    shared_note_had();
     CHECK(used() >= 3 * MIB && used() <= 3 * MIB + AHEAD);
     CHECK_EQ(used(), taken_by_all(shared));
     shared_settle(2 * MIB);
@@ -172,11 +173,15 @@ static void map_what_is_refused_and_then_some(void) {
     CHECK(mapped_reserve(SIZE));
     mapped_end(mapped_begin(), SIZE);
     CHECK(shared_read(&own_slot()->peak) < SIZE);
+    CHECK(used() < SIZE);
+    rn_free(rn_malloc(MIB));
+    CHECK(shared_read(&shared->peak) < SIZE);
     CHECK(mapped_reserve(SIZE));
     bool begun = mapped_begin();
     mapped_note((uintptr_t)SIZE, SIZE, INTERVAL_WRITABLE, SIZE);
     mapped_end(begun, SIZE);
     CHECK(shared_read(&own_slot()->peak) >= SIZE);
+    CHECK(shared_read(&shared->peak) >= SIZE);
 }
 
 static void a_mapping_that_the_system_refuses_is_not_told_of(void) {
