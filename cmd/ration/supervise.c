@@ -174,15 +174,16 @@ static bool read_signals(run_state *state, int signals, int *status) {
 
 static int loop(run_state *state, int signals) {
     struct pollfd files[] = {{.fd = signals, .events = POLLIN},
-                             {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN}};
+                             {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN},
+                             {.fd = state->shares ? state->offer.path_socket : -1, .events = POLLIN}};
     uint64_t next = now_ms() + TICK_MS;
     int status = 0;
 
     for (;;) {
         uint64_t now = now_ms();
 
-        (void)poll(files, 2, state->shares ? (int)(now < next ? next - now : 0) : -1);
-        if ((files[1].revents & POLLIN) != 0)
+        (void)poll(files, 3, state->shares ? (int)(now < next ? next - now : 0) : -1);
+        if (((files[1].revents | files[2].revents) & POLLIN) != 0)
             remove_stray(state, offer_serve(&state->offer));
         if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
             return status;
