@@ -1,6 +1,7 @@
 /* offer.c: the page that the processes of one run share.
  *
- * A process joins by connecting to a socket with an abstract name: it gets the page's descriptor and the number of its slot.
+ * A process joins by connecting to a socket with an abstract name or, from another network namespace, to one with a path, which its
+ * own user alone may reach: it gets the page's descriptor and the number of its slot.
  * The kernel says who it is, so its own idea of its number does not matter. One that forks claims a slot for the child itself.
  * A thread of ours waits for processes that want to know who has died. Start at offer_open(), then offer_sweep(). */
 #include "offer.h"
@@ -238,12 +239,25 @@ bool offer_knows(const offer *o, pid_t pid) {
     return slot_of(o, pid) != NULL;
 }
 
+/* And the directory that was made for it. */
+static void remove_path(offer *o) {
+    char *slash = strrchr(o->path, '/');
+
+    if (slash == NULL)
+        return;
+    (void)unlink(o->path);
+    *slash = 0;
+    (void)rmdir(o->path);
+    o->path[0] = 0;
+}
+
 void offer_close(offer *o) {
     (void)pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < slots_ever(o); i++)
         if (in_use(&o->page->slots[i]))
             add_totals(o, &o->page->slots[i]);
     (void)pthread_mutex_unlock(&lock);
+    remove_path(o);
 }
 
 /* --- the thread that is asked about the dead ------------------------------------------------------------------------ */
@@ -305,6 +319,19 @@ static int make_page(offer *o, uint64_t limit, enum shared_children children) {
     return 0;
 }
 
+/* Somebody may connect; or -1. */
+static int listen_at(const struct sockaddr_un *address, size_t length) {
+    int made = above_standard_files(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+
+    if (made >= 0 && (bind(made, (const struct sockaddr *)address,
+                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) != 0 ||
+                      listen(made, BACKLOG) != 0)) {
+        (void)close(made);
+        return -1;
+    }
+    return made;
+}
+
 /* The name is nobody's to guess. */
 static int make_socket(offer *o) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -313,21 +340,48 @@ static int make_socket(offer *o) {
 
     if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
         return -1;
-    length = (size_t)snprintf(o->name, sizeof(o->name), "ration-%d-%016llx%016llx", (int)getpid(),
+    length = (size_t)snprintf(o->names, sizeof(o->names), "ration-%d-%016llx%016llx", (int)getpid(),
                               (unsigned long long)secret[0], (unsigned long long)secret[1]);
-    memcpy(address.sun_path + 1, o->name, length);
-    o->socket = above_standard_files(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (o->socket < 0 || bind(o->socket, (struct sockaddr *)&address,
-                              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) != 0)
-        return -1;
-    return listen(o->socket, BACKLOG);
+    memcpy(address.sun_path + 1, o->names, length);
+    o->socket = listen_at(&address, 1 + length);
+    return o->socket < 0 ? -1 : 0;
 }
 
 int offer_open(offer *o, uint64_t limit, enum shared_children children) {
-    *o = (offer){.memory = -1, .socket = -1};
+    *o = (offer){.memory = -1, .socket = -1, .path_socket = -1};
     if (make_page(o, limit, children) != 0 || make_socket(o) != 0)
         return -1;
     return start_answering(o);
+}
+
+/* In a new directory that is its owner's alone. What the library is told has no space in it. */
+static bool make_directory(offer *o, const char *parent) {
+    static const char name[] = "/socket";
+    size_t length;
+
+    if (parent == NULL || parent[0] != '/' || strchr(parent, ' ') != NULL)
+        return false;
+    length = (size_t)snprintf(o->path, sizeof(o->path), "%s/ration-XXXXXX", parent);
+    if (length + sizeof(name) <= sizeof(o->path) && mkdtemp(o->path) != NULL) {
+        memcpy(o->path + length, name, sizeof(name));
+        return true;
+    }
+    o->path[0] = 0;
+    return false;
+}
+
+void offer_add_path(offer *o) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(o->names);
+
+    if (!make_directory(o, getenv("XDG_RUNTIME_DIR")) && !make_directory(o, "/tmp"))
+        return;
+    memcpy(address.sun_path, o->path, sizeof(o->path));
+    o->path_socket = listen_at(&address, strlen(o->path) + 1);
+    if (o->path_socket >= 0)
+        (void)snprintf(o->names + length, sizeof(o->names) - length, ":%s", o->path);
+    else
+        remove_path(o);
 }
 
 /* One short message into an empty buffer: it never blocks. */
@@ -349,10 +403,16 @@ static void welcome(const offer *o, int client, const shared_slot *slot) {
     (void)sendmsg(client, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static int accept_any(const offer *o) {
+    int client = accept4(o->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    return client >= 0 ? client : accept4(o->path_socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 pid_t offer_serve(offer *o) {
     struct ucred who = {.pid = 0};
     socklen_t length = sizeof(who);
-    int client = accept4(o->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int client = accept_any(o);
     shared_slot *slot = NULL;
 
     if (client < 0)

@@ -115,11 +115,11 @@ static int set_autopsy(const char *directory) {
 
 /* How to join, and the limit where that is not possible. */
 static int set_run(const run_state *state) {
-    char text[OFFER_NAME_SIZE + 32];
+    char text[sizeof(state->offer.names) + 32];
 
     if (state->offer.page->limit == 0)
-        return setenv("RATION_RUN", state->offer.name, 1);
-    (void)snprintf(text, sizeof(text), "%s %lluB", state->offer.name, (unsigned long long)state->offer.page->limit);
+        return setenv("RATION_RUN", state->offer.names, 1);
+    (void)snprintf(text, sizeof(text), "%s %lluB", state->offer.names, (unsigned long long)state->offer.page->limit);
     return setenv("RATION_RUN", text, 1);
 }
 
@@ -247,10 +247,16 @@ static void leave_files(void) {
     close_inherited();
 }
 
+static void end_offer(run_state *state) {
+    if (state->shares)
+        offer_close(&state->offer);
+}
+
 static int run(run_state *state, const char *path) {
     int error = start_child(state, path), status;
 
     if (error != 0) {
+        end_offer(state);
         command_complain(verb, "%s: %s", state->options->program[0],
                          error == ENOENT ? "its interpreter, or its loader, is missing" : strerror(error));
         return PROGRAM_NOT_EXECUTABLE;
@@ -258,11 +264,9 @@ static int run(run_state *state, const char *path) {
     leave_files();
     state->offer.program = state->program;
     status = run_supervise(state);
-    if (state->shares) {
-        offer_close(&state->offer);
-        if (!state->options->quiet)
-            run_summary(state, status);
-    }
+    end_offer(state);
+    if (state->shares && !state->options->quiet)
+        run_summary(state, status);
     return end_like(status);
 }
 
@@ -283,6 +287,7 @@ static int offer_memory(run_state *state) {
         command_complain(verb, "the memory that the processes share: %s", strerror(errno));
         return COMMAND_MISUSED;
     }
+    offer_add_path(&state->offer);
     state->shares = true;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     return 0;
@@ -310,6 +315,7 @@ static int start(const run_options *options) {
     if (failure != 0)
         return failure;
     if (set_environment(&state, library) != 0) {
+        end_offer(&state);
         command_complain(verb, "the environment: %s", strerror(errno));
         return COMMAND_MISUSED;
     }

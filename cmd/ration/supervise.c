@@ -205,14 +205,15 @@ static int wait_ms(const run_state *state, const pace *p) {
 
 static int loop(run_state *state, int signals) {
     struct pollfd files[] = {{.fd = signals, .events = POLLIN},
-                             {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN}};
+                             {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN},
+                             {.fd = state->shares ? state->offer.path_socket : -1, .events = POLLIN}};
     pace p = {.page_due = now_ms() + TICK_MS, .processes_due = now_ms() + TICK_MS, .pause = TICK_MS};
     int status = 0;
 
     for (;;) {
-        if (poll(files, 2, wait_ms(state, &p)) > 0)
+        if (poll(files, 3, wait_ms(state, &p)) > 0)
             hurry(&p);
-        if ((files[1].revents & POLLIN) != 0)
+        if (((files[1].revents | files[2].revents) & POLLIN) != 0)
             remove_stray(state, offer_serve(&state->offer));
         if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
             return status;

@@ -1,7 +1,7 @@
 /* join.c: memory that another process offers on a Unix socket, and waiting on words in it.
  *
- * Start with os_join_memory. The name is an abstract one (unix(7)), so that neither another root directory nor another user
- * is in the way. */
+ * Start with os_join_memory. An abstract name (unix(7)) is known all over its network namespace, and neither another root
+ * directory nor another user is in the way. A path leads to a socket from any network namespace. */
 #include "memory.h"
 #include "os.h"
 #include "syscall.h"
@@ -28,23 +28,39 @@ static long call_again(long number, long file, const void *argument, long more) 
     return result;
 }
 
-static long connect_to(const char *name, size_t length, unsigned wait_ms) {
+/* A path, or an abstract name, which begins with a zero. */
+static long connect_by(long file, bool abstract, const char *name, size_t length) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (length == 0 || length >= sizeof address.sun_path)
-        return -1;
-    memcpy(address.sun_path + 1, name, length);
+        return -EINVAL;
+    memcpy(address.sun_path + abstract, name, length);
+    long connected =
+        call_again(SYS_connect, file, &address, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+    return connected == -EISCONN ? 0 : connected;
+}
+
+/* Where the one who offers is only late, the path leads to no other. */
+static long connect_either(long file, const char *names, size_t length) {
+    const char *colon = memchr(names, ':', length);
+    size_t name_length = colon == NULL ? length : (size_t)(colon - names);
+    long connected = connect_by(file, true, names, name_length);
+    if (connected == 0 || connected == -EAGAIN || colon == NULL)
+        return connected;
+    return connect_by(file, false, colon + 1, length - name_length - 1);
+}
+
+static long connect_to(const char *names, size_t length, unsigned wait_ms) {
     long file = os_syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (file < 0)
         return file;
     struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = (long)(wait_ms % 1000) * 1000};
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_RCVTIMEO, (long)&wait, sizeof wait, 0);
     os_syscall(SYS_setsockopt, file, SOL_SOCKET, SO_SNDTIMEO, (long)&wait, sizeof wait, 0);
-    long connected =
-        call_again(SYS_connect, file, &address, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
-    if (connected == 0 || connected == -EISCONN)
+    long connected = connect_either(file, names, length);
+    if (connected == 0)
         return file;
     close_file(file);
-    return -1;
+    return connected;
 }
 
 /* The descriptor that comes with a message of exactly so many bytes; or -1. */
@@ -68,9 +84,9 @@ static int receive(long socket, void *text, size_t length) {
     return -1;
 }
 
-void *os_join_memory(const char *name, size_t name_length, size_t size, void *welcome, size_t welcome_size,
+void *os_join_memory(const char *names, size_t names_length, size_t size, void *welcome, size_t welcome_size,
                      unsigned wait_ms) {
-    long socket = connect_to(name, name_length, wait_ms);
+    long socket = connect_to(names, names_length, wait_ms);
     if (socket < 0)
         return NULL;
     int file = receive(socket, welcome, welcome_size);

@@ -116,9 +116,9 @@ bool os_thread_watch(void);
 
 /* --- memory shared with another process ------------------------------------------------------------------------- */
 
-/* Memory of so many bytes that a process offers on the abstract Unix socket of that name, with a message of just that size. NULL
- * if it can't be had in time. */
-void *os_join_memory(const char *name, size_t name_length, size_t size, void *welcome, size_t welcome_size,
+/* Memory of so many bytes that a process offers on a Unix socket, with a message of just that size. The socket has an abstract name
+ * or, behind a colon, a path, too. NULL if it can't be had in time. */
+void *os_join_memory(const char *names, size_t names_length, size_t size, void *welcome, size_t welcome_size,
                      unsigned wait_ms);
 /* Wakes all who wait for a word in such memory to change; waits, while it is as seen, for so long at most. */
 void os_wake_shared(uint32_t *word);

@@ -9,6 +9,9 @@ set -u
 . "${0%/*}/begin"
 begin share "$2"
 library=$build/lib/libration-preload.so
+# Where a command that is killed leaves its socket.
+mkdir -m 700 runtime && XDG_RUNTIME_DIR=$PWD/runtime
+export XDG_RUNTIME_DIR
 
 cat >member.c <<'END_OF_MEMBER'
 /* member take MIB         asks for so much: 0, or 7 where it is denied
@@ -287,6 +290,31 @@ if chroot root ./member take 1 2>/dev/null; then
     same "which the loader tells" 1 "$(grep -c 'cannot be preloaded' complaint)"
 else
     echo "skipped: other roots, which can't be had here"
+fi
+
+# By a socket with a path, which is gone when the command is.
+if unshare -rn true 2>/dev/null; then
+    rm -rf runtime/*
+    shares "in another namespace of networks" unshare -rn
+    shares "in another namespace of networks and users and processes" unshare -rn --pid --fork
+    same "it has no file open of ours" "$(run ls /proc/self/fd >/dev/null; cat output)" \
+        "$(run unshare -rn ls /proc/self/fd >/dev/null; cat output)"
+    same "and knows its network from ours" yes "$(run unshare -rn readlink /proc/self/ns/net >/dev/null
+        [ "$(cat output)" != "$(readlink /proc/self/ns/net)" ] && echo yes)"
+    printf '#!/no/such/interpreter\n' >broken && chmod +x broken
+    same "a program that can't be started is told of" 126 "$(run ./broken)"
+    same "no socket is left" "" "$(ls runtime)"
+    same "where the user has no directory, it is in /tmp" "/tmp/ration-XXXXXX/socket 67108864B" "$(unset XDG_RUNTIME_DIR
+        answers 'echo "${RATION_RUN#*:}"' | sed 's/ration-....../ration-XXXXXX/')"
+    hide='mount -t tmpfs none "$XDG_RUNTIME_DIR" && exec "$@"'
+    if unshare -rnm sh -c "$hide" sh true 2>/dev/null; then
+        same "one that can't see the socket has the limit for itself" "held 0 7" "$(answers '
+            rm -f held; hide=$1; ./member hold 40 held & ./member wait held
+            unshare -rnm sh -c "$hide" sh ./member take 40; first=$?
+            unshare -rnm sh -c "$hide" sh ./member take 80; echo "$(cat held) $first $?"; kill $!' "$hide")"
+    fi
+else
+    echo "skipped: namespaces of networks, which can't be made here"
 fi
 
 if unshare --pid --fork true 2>/dev/null; then

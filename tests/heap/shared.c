@@ -49,8 +49,9 @@ static void say(uint32_t turn) {
 
 static void *serve(void *run) {
     for (;;) {
-        struct pollfd file = {.fd = ((offer *)run)->socket, .events = POLLIN};
-        poll(&file, 1, -1);
+        struct pollfd files[] = {{.fd = ((offer *)run)->socket, .events = POLLIN},
+                                 {.fd = ((offer *)run)->path_socket, .events = POLLIN}};
+        poll(files, 2, -1);
         offer_serve(run);
     }
     return NULL;
@@ -61,11 +62,15 @@ static void begin_common(void) {
     REQUIRE(common != MAP_FAILED);
 }
 
-static void begin_offer(offer *run, enum shared_children children) {
+static void begin_serving(offer *run) {
     pthread_t server;
-    REQUIRE(offer_open(run, LIMIT, children) == 0);
     REQUIRE(pthread_create(&server, NULL, serve, run) == 0);
     pthread_detach(server);
+}
+
+static void begin_offer(offer *run, enum shared_children children) {
+    REQUIRE(offer_open(run, LIMIT, children) == 0);
+    begin_serving(run);
 }
 
 static void begin_run(offer *run, enum shared_children children) {
@@ -96,7 +101,7 @@ static offer *joined_run;
 static void (*joined_function)(void);
 
 static void join_and_go_on(void) {
-    CHECK(shared_join(joined_run->name));
+    CHECK(shared_join(joined_run->names));
     if (shared != NULL)
         joined_function();
 }
@@ -378,7 +383,7 @@ static void claims_at_once_get_different_slots(void) {
 static void nothing_more(void) {}
 
 static void be_refused(void) {
-    CHECK(!shared_join(joined_run->name));
+    CHECK(!shared_join(joined_run->names));
 }
 
 static void who_finds_every_slot_taken_is_not_let_in(void) {
@@ -435,7 +440,7 @@ enum { JOINERS = 300 };
 
 static void join_with_all(void) {
     wait_for(1);
-    bool joined = shared_join(joined_run->name);
+    bool joined = shared_join(joined_run->names);
     if (joined && shared_cover(MIB / 8, 0))
         __atomic_add_fetch(&common->held, MIB / 8, __ATOMIC_RELAXED);
     __atomic_add_fetch(&common->arrived, 1, __ATOMIC_RELEASE);
@@ -471,7 +476,7 @@ static void join_again(void) {
     shared_slot *before = own_slot();
     CHECK(shared_cover(2 * MIB, 0));
     long place = before - shared->slots;
-    CHECK(shared_join(joined_run->name));
+    CHECK(shared_join(joined_run->names));
     CHECK_EQ(place, own_slot() - shared->slots);
     CHECK_EQ(1U, slots_in_use(shared));
     CHECK_EQ((uint64_t)0, used());
@@ -483,9 +488,33 @@ static void a_process_that_joins_again_as_another_program_holds_nothing_yet(void
     CHECK(ended_well(join(&run, join_again)));
 }
 
+static void join_by_path(void) {
+    char names[sizeof joined_run->names];
+    snprintf(names, sizeof names, "no-such-run:%s", joined_run->path);
+    CHECK(shared_join(names));
+    CHECK_EQ(1U, slots_in_use(shared));
+}
+
+static void a_run_is_joined_by_its_path_where_its_name_is_not_known(void) {
+    static offer run;
+    char path[sizeof run.path];
+    REQUIRE(offer_open(&run, LIMIT, SHARED_CHILDREN_SHARE) == 0);
+    offer_add_path(&run);
+    memcpy(path, run.path, sizeof path);
+    begin_serving(&run);
+    joined_run = &run;
+    CHECK(ended_well(begin_process(join_by_path)));
+    offer_close(&run);
+    CHECK(access(path, F_OK) != 0);
+    *strrchr(path, '/') = 0;
+    CHECK(access(path, F_OK) != 0);
+}
+
 static void fail_to_join(void) {
     CHECK(!shared_join("no-such-run"));
     CHECK(!shared_join("no-such-run 16777216B"));
+    CHECK(!shared_join("no-such-run:/no/such/socket 16777216B"));
+    CHECK(!shared_join("no-such-run:"));
     CHECK(!shared_join(""));
     CHECK(shared == NULL);
 }
@@ -688,9 +717,9 @@ TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more), TEST(a_mapping_t
       TEST(claims_at_once_get_different_slots), TEST(who_finds_every_slot_taken_is_not_let_in),
       TEST(a_child_that_finds_every_slot_taken_has_what_is_left_for_itself), TEST(all_slots_of_the_dead_come_back),
       TEST(three_hundred_can_join_at_once), TEST(a_process_that_joins_again_as_another_program_holds_nothing_yet),
-      TEST(a_run_that_is_not_there_is_not_joined), TEST(a_forked_child_counts_for_what_it_takes_into_use),
-      TEST(a_child_that_libc_knows_nothing_of_has_a_slot_too), TEST(a_child_of_a_run_without_children_is_not_in_it),
-      TEST(a_dead_process_gives_back_its_slot_and_what_it_took),
+      TEST(a_run_is_joined_by_its_path_where_its_name_is_not_known), TEST(a_run_that_is_not_there_is_not_joined),
+      TEST(a_forked_child_counts_for_what_it_takes_into_use), TEST(a_child_that_libc_knows_nothing_of_has_a_slot_too),
+      TEST(a_child_of_a_run_without_children_is_not_in_it), TEST(a_dead_process_gives_back_its_slot_and_what_it_took),
       TEST(a_number_that_another_process_has_now_is_a_dead_ones), TEST(one_whose_number_nobody_knows_keeps_its_slot),
       TEST(who_is_denied_gets_what_one_had_that_is_dead_and_not_yet_waited_for),
       TEST(when_the_command_is_killed_its_processes_go_on_within_the_limit))

@@ -6,14 +6,19 @@ command that stays as the parent, too), and file pages that a process of the gro
 given up before anything is killed for lack of memory, so they need no room. Swap, which would hide what is over the
 limit, is turned off for the group."""
 
+import ctypes
 import errno
 import os
+import platform
 import signal
 import subprocess
 import tempfile
 import time
 
 MIB = 1 << 20
+KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())  # the number of kcmp(2)
+KCMP_VM = 1
+LIBC = ctypes.CDLL(None)
 
 
 class Unavailable(Exception):
@@ -224,18 +229,42 @@ def share(process):
     return (field(rollup, "Pss_Anon") + field(rollup, "Pss_Shmem")) * 1024
 
 
+def compare_memory(one, other):
+    """kcmp(2): 0 where two processes have one address space, -1 where it can't be asked."""
+    if KCMP is None:
+        return -1
+    return LIBC.syscall(KCMP, one, other, KCMP_VM, 0, 0)
+
+
+def knows_address_spaces():
+    """Whether the kernel tells if two processes have one address space; where not, each is taken to have its own."""
+    return compare_memory(os.getpid(), os.getpid()) == 0
+
+
+def address_spaces(processes, others):
+    """One process for each address space that is none of the others'.
+
+    A child of vfork or posix_spawn has its parent's memory until it starts its program."""
+    found = list(others)
+    for process in processes:
+        if all(process != known and compare_memory(process, known) != 0 for known in found):
+            found.append(process)
+    return found[len(others):]
+
+
 def resident(group, parent):
     """RssAnon + RssShmem of the group's processes but the parent; None where they could not be read at one moment.
 
     What one process has is read from its status. Several are stopped first, since what one gives back another may take
     between two reads, and of pages shared by fork or mapping each has its share."""
+    others = [] if parent is None else [parent]
     try:
-        members = [process for process in group.processes() if process != parent]
+        members = address_spaces(group.processes(), others)
         if len(members) < 2:
             return resident_alone(members[0]) if members else 0
         frozen = group.freeze()
         try:
-            return sum(share(process) for process in group.processes() if process != parent) if frozen else None
+            return sum(map(share, address_spaces(group.processes(), others))) if frozen else None
         finally:
             group.thaw()
     except (OSError, IndexError):
