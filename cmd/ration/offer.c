@@ -417,7 +417,8 @@ pid_t offer_serve(offer *o) {
 
     if (client < 0)
         return 0;
-    if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0) {
+    /* Whoever may connect could otherwise write into the page: /proc/net/unix tells names. */
+    if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && process_is_ours(who.pid)) {
         (void)pthread_mutex_lock(&lock);
         slot = slot_for(o, who.pid);
         if (slot != NULL)

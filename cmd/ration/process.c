@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* All of a file of the process's, as far as there is room; how much, 0 where it can't be read. */
 static size_t read_file(pid_t pid, const char *name, char *text, size_t size) {
@@ -50,11 +51,18 @@ uint64_t process_started(pid_t pid, uint64_t *stack) {
     return stat_field(name_end, 22);
 }
 
-pid_t process_parent(pid_t pid) {
+/* 0 where it is gone. */
+static pid_t parent_of(pid_t pid) {
     char text[1024];
     const char *name_end = read_stat(pid, text, sizeof(text));
 
     return name_end == NULL ? 0 : (pid_t)stat_field(name_end, 4);
+}
+
+bool process_is_ours(pid_t pid) {
+    while (pid > 1 && pid != getpid())
+        pid = parent_of(pid);
+    return pid == getpid();
 }
 
 bool process_is_stopped(pid_t pid) {

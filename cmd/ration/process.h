@@ -24,8 +24,8 @@ bool process_resident(pid_t pid, uint64_t *bytes);
 
 bool process_is_stopped(pid_t pid);
 
-/* 0 where it is gone. */
-pid_t process_parent(pid_t pid);
+/* Whether it is this process, or comes from it. */
+bool process_is_ours(pid_t pid);
 
 /* Appends the children to a list of so many already, which has room for most. Gives the new length. */
 unsigned process_add_children(pid_t pid, pid_t *list, unsigned length, unsigned most);

@@ -18,18 +18,11 @@ void signals_taken(sigset_t *set) {
         (void)sigdelset(set, kept[i]);
 }
 
-/* Whether the process is the program or comes from it. */
-static bool is_of_ours(pid_t pid) {
-    while (pid > 1 && pid != getpid())
-        pid = process_parent(pid);
-    return pid == getpid();
-}
-
 /* What the terminal sends, and what the program sends to its own group, has reached the program already. */
 static void forward(const run_state *state, const struct signalfd_siginfo *info) {
     bool by_kernel = info->ssi_code == SI_KERNEL;
 
-    if (!by_kernel && !is_of_ours((pid_t)info->ssi_pid))
+    if (!by_kernel && !process_is_ours((pid_t)info->ssi_pid))
         (void)kill(state->program, (int)info->ssi_signo);
 }
 
