@@ -59,10 +59,18 @@ static pid_t parent_of(pid_t pid) {
     return name_end == NULL ? 0 : (pid_t)stat_field(name_end, 4);
 }
 
+/* A parent that is gone meanwhile has left its children to another: the way up then begins anew. */
 bool process_is_ours(pid_t pid) {
-    while (pid > 1 && pid != getpid())
-        pid = parent_of(pid);
-    return pid == getpid();
+    pid_t at = pid;
+
+    for (int tries = 0; tries < 100 && at != getpid(); tries += at == 0) {
+        if (at == 1)
+            return false;
+        at = at == 0 ? pid : parent_of(at);
+        if (at == 0 && parent_of(pid) == 0)
+            return false; /* it is gone itself, or comes from elsewhere */
+    }
+    return at == getpid();
 }
 
 bool process_is_stopped(pid_t pid) {

@@ -150,7 +150,7 @@ static int set_environment(const run_state *state, const char *library) {
     if (limit != 0)
         failure |= set_bytes("RATION_LIMIT", limit);
     if (options->soft != 0)
-        failure |= set_bytes("RATION_SOFT", least(options->soft, limit));
+        failure |= set_bytes("RATION_SOFT", least(options->soft, limit != 0 ? limit : limit_around()));
     if (options->reserve_given)
         failure |=
             options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);
@@ -295,7 +295,7 @@ static int offer_memory(run_state *state) {
 
 static int start(const run_options *options) {
     char path[PATH_MAX], library[PATH_MAX], reason[PROGRAM_REASON_SIZE];
-    run_state state = {.options = options, .name = base_name(options->program[0])};
+    run_state state = {.options = options, .name = base_name(options->program[0]), .begun = time(NULL)};
     const char *name = options->program[0];
     image_facts facts;
     int failure = program_find(name, path);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/signalfd.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "offer.h"
 
@@ -44,12 +45,16 @@ typedef struct run_state {
     bool shares; /* offer is there */
     pid_t program;
     const char *name;
+    time_t begun;
     stray strays[STRAYS_MAX];
     unsigned stray_count;
-    unsigned left; /* processes that go on */
-    bool told_to_stop;
-    int stopped_by; /* the program has stopped by this signal; 0: it runs */
+    unsigned left;               /* processes that go on */
+    uint64_t told_to_stop_until; /* ms: beyond it a stop is another's doing */
+    int stopped_by;              /* the program has stopped by this signal; 0: it runs */
 } run_state;
+
+/* Of a clock that only goes on. */
+uint64_t run_now_ms(void);
 
 /* The signals that are taken: blocked before the program is started. */
 void signals_taken(sigset_t *set);

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { STOP_MS = 5000 }; /* a program that puts the terminal in order first has stopped by then */
+
 /* Not those by which the terminal stops who uses it from the background, nor those that tell of a fault of our own. */
 void signals_taken(sigset_t *set) {
     static const int kept[] = {SIGTTIN, SIGTTOU, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -28,7 +30,7 @@ static void forward(const run_state *state, const struct signalfd_siginfo *info)
 
 /* Sent to the group it has reached the program, which then is not stopped any more. */
 static void go_on(run_state *state) {
-    state->told_to_stop = false;
+    state->told_to_stop_until = 0;
     state->stopped_by = 0;
     if (process_is_stopped(state->program))
         (void)kill(state->program, SIGCONT);
@@ -50,7 +52,7 @@ void signals_take(run_state *state, const struct signalfd_siginfo *info) {
         go_on(state);
         return;
     case SIGTSTP:
-        state->told_to_stop = true;
+        state->told_to_stop_until = run_now_ms() + STOP_MS;
         break;
     default:
         break;
@@ -62,9 +64,11 @@ void signals_take(run_state *state, const struct signalfd_siginfo *info) {
 void signals_stop_with_program(run_state *state) {
     sigset_t set, before;
 
-    if (!state->told_to_stop || state->stopped_by == 0)
+    bool told = state->told_to_stop_until >= run_now_ms();
+
+    if (!told || state->stopped_by == 0)
         return;
-    state->told_to_stop = false;
+    state->told_to_stop_until = 0;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, state->stopped_by);
     (void)kill(getpid(), state->stopped_by);

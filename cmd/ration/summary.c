@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ static const char *holder(const run_state *state) {
     return is_limit_shared(state) ? "the processes" : "the largest process";
 }
 
-/* Processes tell at each MiB, and at their end, unless that is by _exit or a signal. */
+/* Processes tell as they grow, at each MiB, and at their end, unless that is by _exit or a signal. */
 static void append_peak(const run_state *state, char *paragraph) {
     uint64_t held = peak_of(state);
 
@@ -143,6 +144,14 @@ static bool is_limit_large(const run_state *state) {
     return peak_of(state) != 0 && next_limit(state) * MIB <= state->options->limit / 4 * 3;
 }
 
+/* By this program, which may have ended without. */
+static bool are_figures_written(const run_state *state) {
+    const char *file = state->options->statistics;
+    struct stat status;
+
+    return file[0] != 0 && strstr(file, "%p") == NULL && stat(file, &status) == 0 && status.st_mtime >= state->begun;
+}
+
 static void append_next(const run_state *state, char *paragraph) {
     const run_options *options = state->options;
     char path[PATH_MAX];
@@ -151,10 +160,10 @@ static void append_next(const run_state *state, char *paragraph) {
         append(paragraph, " Who held it: less %s", path);
     else if (state->offer.totals.denied != 0 || options->limit == 0 || is_limit_large(state))
         append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)next_limit(state));
-    else if (options->statistics[0] == 0)
-        append(paragraph, " Next: ration run --stats FILE");
-    else
+    else if (are_figures_written(state))
         append(paragraph, " Next: less %s", options->statistics);
+    else
+        append(paragraph, " Next: ration run --stats FILE");
 }
 
 /* Words go to the next line where one would pass the last column. */

@@ -18,7 +18,7 @@
 
 enum { TICK_MS = 100, IDLE_TICK_MS = 1000, SHORT_TICK_MS = 20, MEASURE_PART = 20, DESCENDANTS_MAX = 512 };
 
-static uint64_t now_ms(void) {
+uint64_t run_now_ms(void) {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -113,7 +113,7 @@ static void follow_cgroup(run_state *state) {
 /* Measuring may take no more than a part of the time. */
 static void look_at_processes(run_state *state) {
     static uint64_t measure_at;
-    uint64_t begin = now_ms();
+    uint64_t begin = run_now_ms();
 
     offer_sweep(&state->offer);
     if (begin < measure_at)
@@ -122,7 +122,7 @@ static void look_at_processes(run_state *state) {
     look_for_strays(state);
     if (state->options->limit_auto)
         follow_cgroup(state);
-    measure_at = now_ms() + MEASURE_PART * (now_ms() - begin);
+    measure_at = run_now_ms() + MEASURE_PART * (run_now_ms() - begin);
 }
 
 /* Near the limit, what forked processes write to is looked at more often. */
@@ -165,19 +165,19 @@ static void look(run_state *state, pace *p) {
     bool busy = has_changed(state, p) || may_change_unseen(state);
 
     p->pause = busy ? tick_length(state) : earlier(2 * p->pause, IDLE_TICK_MS);
-    if (busy || now_ms() >= p->processes_due) {
+    if (busy || run_now_ms() >= p->processes_due) {
         look_at_processes(state);
-        p->processes_due = now_ms() + p->pause;
+        p->processes_due = run_now_ms() + p->pause;
     }
     p->page_due = p->processes_due;
     if (state->offer.page->limit != 0)
-        p->page_due = earlier(p->page_due, now_ms() + TICK_MS);
+        p->page_due = earlier(p->page_due, run_now_ms() + TICK_MS);
 }
 
 /* Somebody came or went. */
 static void hurry(pace *p) {
     p->pause = TICK_MS;
-    p->processes_due = earlier(p->processes_due, now_ms() + TICK_MS);
+    p->processes_due = earlier(p->processes_due, run_now_ms() + TICK_MS);
     p->page_due = earlier(p->page_due, p->processes_due);
 }
 
@@ -196,7 +196,7 @@ static bool read_signals(run_state *state, int signals, int *status) {
 }
 
 static int wait_ms(const run_state *state, const pace *p) {
-    uint64_t now = now_ms();
+    uint64_t now = run_now_ms();
 
     if (!state->shares)
         return -1;
@@ -207,7 +207,7 @@ static int loop(run_state *state, int signals) {
     struct pollfd files[] = {{.fd = signals, .events = POLLIN},
                              {.fd = state->shares ? state->offer.socket : -1, .events = POLLIN},
                              {.fd = state->shares ? state->offer.path_socket : -1, .events = POLLIN}};
-    pace p = {.page_due = now_ms() + TICK_MS, .processes_due = now_ms() + TICK_MS, .pause = TICK_MS};
+    pace p = {.page_due = run_now_ms() + TICK_MS, .processes_due = run_now_ms() + TICK_MS, .pause = TICK_MS};
     int status = 0;
 
     for (;;) {
@@ -217,7 +217,7 @@ static int loop(run_state *state, int signals) {
             remove_stray(state, offer_serve(&state->offer));
         if ((files[0].revents & POLLIN) != 0 && read_signals(state, signals, &status))
             return status;
-        if (state->shares && now_ms() >= p.page_due)
+        if (state->shares && run_now_ms() >= p.page_due)
             look(state, &p);
     }
 }

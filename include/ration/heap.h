@@ -111,8 +111,8 @@ static inline void rn_heap_pop_pushed(const int *mark) {
  * more than that is held, everything is tried that is tried before a request is denied (rn_heap_on_pressure); RN_EBUSY if
  * it does not suffice: the old limit then stands. The root's limit bounds the library's own tables and free memory, too,
  * and where Ration is the process's malloc, what the program maps itself (mapped and rest above).
- * Of any limit 64 KiB, or a sixteenth if that is less, in whole pages, are withheld: only a thread that was just denied something
- * in the subtree gets those, to unwind its stack and say why, until there is room again. */
+ * Of any limit 64 KiB, or a sixteenth if that is less, in whole pages (for the root what RATION_RESERVE says), are withheld: only a
+ * thread that was just denied something in the subtree gets those, to unwind its stack and say why, until there is room again. */
 RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
 
 /* Bounds softly: what passes it is not denied, but from there on the threads that allocate give back memory that nobody uses,

@@ -28,6 +28,10 @@ static uint64_t calls = 1; /* one more than were begun; likewise */
 /* What calls was when this thread had waited in vain. */
 static __thread uint64_t gave_up_on __attribute__((tls_model("initial-exec")));
 
+static void count_call(void) {
+    __atomic_store_n(&calls, calls + 1, __ATOMIC_RELAXED);
+}
+
 static uint64_t this_round(void) {
     return __atomic_load_n(&rounds, __ATOMIC_RELAXED);
 }
@@ -52,7 +56,7 @@ static pressure_callback *begin_callback(const struct heap *heap) {
         c->round = this_round();
     running = c;
     running_was_removed = false;
-    __atomic_store_n(&calls, calls + 1, __ATOMIC_RELAXED);
+    count_call();
     heap_unlock_tree();
     return c;
 }
@@ -68,7 +72,10 @@ static void end_callback(pressure_callback *c) {
 
 bool callbacks_begin(void) {
     const local *nobody = NULL;
-    return __atomic_compare_exchange_n(&caller, &nobody, &this_thread, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&caller, &nobody, &this_thread, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return false;
+    count_call(); /* who gave up on another's has not on ours */
+    return true;
 }
 
 void callbacks_end(void) {
@@ -88,6 +95,15 @@ bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released)
     errno = saved;
     end_callback(c);
     return true;
+}
+
+bool callbacks_are_there(struct heap *top) {
+    heap_lock_tree();
+    struct heap *heap = heap_first_in(top);
+    while (heap != NULL && heap->callbacks == NULL)
+        heap = heap_next_in(top, heap);
+    heap_unlock_tree();
+    return heap != NULL;
 }
 
 /* Not for long, and once for each call, since the callback may wait for a lock that this thread holds. */

@@ -157,14 +157,19 @@ static bool climb(struct heap *heap, size_t bytes) {
     return true;
 }
 
-/* What a thread in need is given is of a reserve: that is not for others. */
-static bool may_have_credit(const struct heap *heap) {
-    return credit_allowed(heap) != 0 && this_thread.needs_count == 0 && !this_thread.denied;
+/* What a thread in need is given, and gives back, is of a reserve: that is not for others. */
+static bool is_in_need(const struct heap *heap) {
+    if (LIKELY(this_thread.needs_count == 0 && !this_thread.denied))
+        return false;
+    for (heap = heap->parent; heap->parent != NULL; heap = heap->parent)
+        if (heap_is_needed(heap))
+            return true;
+    return this_thread.denied;
 }
 
 /* Has the ancestors bear so much for the heap, and some credit if they can. */
 static bool charge_parent(struct heap *heap, size_t bytes) {
-    if (may_have_credit(heap) && climb(heap->parent, bytes + CREDIT_MIN)) {
+    if (credit_allowed(heap) != 0 && !is_in_need(heap) && climb(heap->parent, bytes + CREDIT_MIN)) {
         add(&heap->credit, CREDIT_MIN);
         return true;
     }
@@ -213,7 +218,7 @@ void heap_uncharge(struct heap *heap, size_t bytes) {
         struct heap *parent = heap->parent;
         size_t surplus = bytes;
         if (parent != NULL) {
-            size_t most = credit_allowed(heap);
+            size_t most = is_in_need(heap) ? 0 : credit_allowed(heap);
             add(&heap->credit, bytes);
             surplus = take_surplus(heap, most, most / 2);
         }

@@ -9,9 +9,8 @@
 #include "shared.h"
 
 enum {
-    RESERVE = 64 << 10,
-    RESERVE_PART = 16, /* of a small limit it is no more than this part */
     MEASURE_STEP = 1 << 20,
+    SOONER_STEP = 128 << 10, /* where it was not due */
 };
 
 static size_t reserve_wanted = RESERVE;
@@ -74,8 +73,10 @@ static void end_need(void) {
 }
 
 bool footprint_cover(void) {
-    if (LIKELY(!is_limited()))
+    if (LIKELY(!is_limited())) {
+        this_thread.denied = 0;
         return true;
+    }
     if (UNLIKELY(this_thread.denied))
         end_need();
     size_t bytes = footprint_bytes();
@@ -88,8 +89,9 @@ void footprint_grew(size_t bytes) {
     shared_note_had();
     if (__atomic_add_fetch(&grown, bytes, __ATOMIC_RELAXED) < MEASURE_STEP)
         return;
-    __atomic_store_n(&grown, 0, __ATOMIC_RELAXED);
-    if (mapped_measure_if_due())
+    bool due = mapped_measure_if_due();
+    __atomic_store_n(&grown, due ? 0 : MEASURE_STEP - SOONER_STEP, __ATOMIC_RELAXED);
+    if (due)
         shared_tell();
 }
 

@@ -108,6 +108,8 @@ struct heap *heap_without_room(struct heap *, size_t bytes);
 bool heap_has_room(const struct heap *, size_t bytes);
 /* How far so many bytes more, which are conceivable, would take the heap beyond such a limit; 0 is none. */
 size_t heap_excess(const struct heap *, size_t bytes, size_t limit);
+/* What is withheld of a limit, unless the program asked for another reserve: */
+enum { RESERVE = 64 << 10, RESERVE_PART = 16 /* of a small limit it is no more than this part */ };
 /* What is withheld of a heap's limit, the root's aside: a thread may have it where it is in need, which is noted where it is
  * denied something in the heap or below it, of this heap and each above that is short of room, and ends with that. A thread that
  * is in need in more than NEEDS heaps is so in the last of them. (reserve.c) */
@@ -264,6 +266,7 @@ typedef struct thread {
     cache *caches;  /* the last used first */
     unsigned caches_count;
     struct heap *current;
+    const rn_heap *current_handle; /* as it was pushed: the heap may have none any more */
     int depth;
     bool fast; /* its sequences can be restarted, so it may use the fast paths */
     bool revoked;
@@ -297,22 +300,11 @@ void cache_drain(cache *);
 void cache_destroy(cache *);
 cache *cache_new(struct heap *);
 
-/* Keeps an ended thread's cache for another thread's start; false where it is not worth it. */
-bool spare_keep(cache *);
-/* One that was kept for the heap; NULL where there is none. */
-cache *spare_take(const struct heap *);
-/* All that are kept come back to the stores. */
-void spare_give_all(void);
-void spare_count_cached(size_t blocks[SIZE_CLASSES_COUNT]);
-/* Around fork. */
-void spare_lock(void);
-void spare_unlock(void);
-
 void threads_start(void);
 /* Whether no other thread has anything cached, nor may have left a block half handed out or half taken back when it was lost in a
  * fork. */
 bool threads_alone(void);
-/* Takes the blocks out of every other thread's caches, and those that are spare. Returns how many threads could not be stopped. */
+/* Takes the blocks out of every other thread's caches. Returns how many threads could not be stopped. */
 unsigned threads_take_over(void);
 /* Adds up the blocks in all threads' caches, by class. unknown: how many threads could not be stopped, and are left out. False,
  * with nothing done, where that would take too long. */

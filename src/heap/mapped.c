@@ -44,8 +44,8 @@ static bool watched;
 static struct {
     bool busy;
     size_t total, known;
-    size_t highest; /* that was known at any of those since the pause that was last over */
-    uint64_t pause_end;
+    size_t highest_known; /* at any of those since the last that was due by time */
+    uint64_t next_due;    /* us */
 } measured;
 
 static size_t fallen(size_t before, size_t after) {
@@ -82,12 +82,12 @@ size_t mapped_resident_bytes(void) {
     return __atomic_load_n(&measured.total, __ATOMIC_RELAXED);
 }
 
-static bool begin_pause(size_t known) {
+static bool is_due_by_time(size_t known) {
     uint64_t now = os_clock_us();
-    if (now < __atomic_load_n(&measured.pause_end, __ATOMIC_RELAXED))
+    if (now < __atomic_load_n(&measured.next_due, __ATOMIC_RELAXED))
         return false;
-    __atomic_store_n(&measured.pause_end, now + MEASURE_PAUSE_US, __ATOMIC_RELAXED);
-    __atomic_store_n(&measured.highest, known, __ATOMIC_RELAXED);
+    __atomic_store_n(&measured.next_due, now + MEASURE_PAUSE_US, __ATOMIC_RELAXED);
+    __atomic_store_n(&measured.highest_known, known, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -95,10 +95,10 @@ static bool begin_pause(size_t known) {
  * else. */
 bool mapped_measure_if_due(void) {
     size_t known = known_bytes();
-    bool grew = known > read_size(&measured.highest);
-    if (!begin_pause(known) && !grew)
+    bool grew = known > read_size(&measured.highest_known);
+    if (!is_due_by_time(known) && !grew)
         return false;
-    os_raise(&measured.highest, known);
+    os_raise(&measured.highest_known, known);
     mapped_measure();
     return true;
 }

@@ -107,7 +107,7 @@ static size_t call_callbacks(const shortage *s) {
  * been for a heap that this one has nothing to do with. */
 static size_t release_by_callbacks(const shortage *s) {
     bool waited;
-    if (!callbacks_begin_soon(&waited))
+    if (!callbacks_are_there(s->heap) || !callbacks_begin_soon(&waited))
         return s->by_limit && !still_short(s, 0);
     callbacks_new_round();
     size_t released = waited && s->by_limit && !still_short(s, 0) ? 1 : call_callbacks(s);
@@ -225,8 +225,10 @@ void pressure_denied(struct heap *heap, size_t bytes) {
         heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)); /* before the thread may use the reserve */
     heap_note_denied(heap);
     heap_tell_denied(heap, bytes);
-    heap_note_need(heap);
-    footprint_note_denied();
+    if (!this_thread.relieving) { /* what a callback is denied gives the request that it is called for no right */
+        heap_note_need(heap);
+        footprint_note_denied();
+    }
     shared_tell(); /* the process may end by this, and tell no more */
     if (!this_thread.relieving && full == &root_heap)
         on_limit_denied(bytes);

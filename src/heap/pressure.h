@@ -10,7 +10,9 @@
 /* The right to call callbacks, which one thread has at a time. False while another has it. */
 bool callbacks_begin(void);
 void callbacks_end(void);
-/* The same, after waiting while another thread has it; not for long, since a callback may wait for a lock that this thread
+/* Whether the program asked for any in the heap or below it. */
+bool callbacks_are_there(struct heap *top);
+/* The same as callbacks_begin, after waiting while another thread has it; not for long, since a callback may wait for a lock that this thread
  * holds. */
 bool callbacks_begin_soon(bool *waited);
 /* All may be called once more. */

@@ -4,8 +4,6 @@
  * there is room again. The root's is the process's (footprint.c). Start with heap_note_need. */
 #include "heap.h"
 
-enum { RESERVE = 64 << 10, RESERVE_PART = 16 /* of a small limit it is no more than this part */ };
-
 /* Whole pages: charges are made of these, so that a part of one would withhold all of it. */
 size_t heap_withheld(size_t limit) {
     size_t part = limit / RESERVE_PART;
@@ -42,11 +40,14 @@ static void note(const rn_heap *handle) {
     this_thread.needs[this_thread.needs_count++] = handle;
 }
 
-/* Where as much again as the reserve is to be had, need would only begin anew later. */
+/* Of more that are short than a thread remembers, the lowest. Where as much again as the reserve is to be had, need would only
+ * begin anew later. */
 void heap_note_need(const struct heap *heap) {
-    for (; heap->parent != NULL; heap = heap->parent)
-        if (is_short(heap) && !heap_is_needed(heap) && heap->handle != NULL)
+    for (unsigned noted = 0; heap->parent != NULL && noted < NEEDS; heap = heap->parent)
+        if (is_short(heap) && !heap_is_needed(heap) && heap->handle != NULL) {
             note(heap->handle);
+            noted++;
+        }
 }
 
 void heap_end_need(const struct heap *heap) {

@@ -113,8 +113,8 @@ void rn_heap_retire(rn_heap *handle) {
     struct heap *heap = heap_of(handle);
     if (heap == &root_heap)
         misuse(handle, "rn_heap_retire of the root");
-    threads_check_unused(heap);
     callbacks_forget(heap);
+    threads_check_unused(heap);
     thread_drop_own(heap);
     __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);

@@ -204,22 +204,34 @@ static void purge_by_handle(const rn_heap *handle) {
     heap_unlock_tree();
 }
 
-/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest; and where
- * so much may lie idle no longer. */
-static bool purge_is_due(size_t idle, size_t step) {
+static size_t purge_whole_class(struct heap *heap, unsigned class_index);
+
+/* What is idle may be another heap's than the one that is used. */
+static void purge_down_to(size_t most_idle) {
+    heap_lock_tree();
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap))
+        for (unsigned i = 0; i < SIZE_CLASSES_COUNT && idle_bytes() > most_idle; i++)
+            purge_whole_class(heap, i);
+    heap_unlock_tree();
+}
+
+/* Where less may wait than did. */
+static void purge_faded(size_t step) {
+    page_heap_purge_excess();
+    if (idle_bytes() > step)
+        purge_down_to(step / 2);
+}
+
+/* Looks for pages to return each time that idle bytes have grown by as much as may lie idle, since they were fewest. */
+static void purge_excess(const rn_heap *handle) {
+    size_t step = free_allowance();
+    if (UNLIKELY(regret_has_faded()))
+        purge_faded(step);
+    size_t idle = idle_bytes();
     size_t mark = __atomic_load_n(&figures.purge_mark, __ATOMIC_RELAXED);
     if (idle + step < mark || mark == 0)
         __atomic_store_n(&figures.purge_mark, idle + step, __ATOMIC_RELAXED);
-    if (UNLIKELY(regret_has_faded())) {
-        page_heap_purge_excess();
-        return idle > step;
-    }
-    return UNLIKELY(idle > mark) && mark != 0;
-}
-
-static void purge_excess(const rn_heap *handle) {
-    size_t step = free_allowance();
-    if (!purge_is_due(idle_bytes(), step))
+    if (LIKELY(idle <= mark) || mark == 0)
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
     purge_by_handle(handle);

@@ -43,16 +43,6 @@ static void drain(thread *t) {
         cache_drain(c);
 }
 
-static void keep_spare(thread *t) {
-    for (cache **link = &t->caches; *link != NULL; link = &(*link)->next)
-        if ((*link)->heap == &root_heap) {
-            cache *c = *link, *next = c->next;
-            if (spare_keep(c))
-                *link = next;
-            return;
-        }
-}
-
 static void destroy_caches(thread *t) {
     drain(t);
     for (cache *c = t->caches, *next; c != NULL; c = next) {
@@ -78,8 +68,8 @@ static void thread_ended(void) {
     thread_begin();
     this_thread.ended = 1;
     set_cache(&this_thread, &empty_cache);
-    keep_spare(t);
-    destroy_caches(t); /* while the thread can still be found by who destroys a heap, and waits */
+    destroy_caches(t);                     /* while the thread can still be found by who destroys a heap, and waits */
+    set_cache(&this_thread, &empty_cache); /* a signal handler may have begun another */
     local_end();
     os_lock(&threads_lock);
     if (t->next != NULL)
@@ -116,6 +106,7 @@ static thread *thread_start(void) {
     t->self = pthread_self();
     t->id = os_thread_id();
     t->current = &root_heap;
+    t->current_handle = root_heap.handle;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
     os_lock(&threads_lock);
     t->next = threads;
@@ -183,7 +174,7 @@ static void drop_least_recent(thread *t) {
 
 static cache *cache_for(thread *t, struct heap *heap) {
     cache *c = find_cache(t, heap);
-    if (c != NULL || ((c = spare_take(heap)) == NULL && (c = cache_new(heap)) == NULL))
+    if (c != NULL || (c = cache_new(heap)) == NULL)
         return c;
     if (t->caches_count == CACHES_MAX)
         drop_least_recent(t);
@@ -233,7 +224,8 @@ static void set_depth(thread *t, int depth) {
     __atomic_store_n(&t->depth, depth, __ATOMIC_RELEASE);
 }
 
-static void make_current(thread *t, struct heap *heap) {
+static void make_current(thread *t, struct heap *heap, const rn_heap *handle) {
+    t->current_handle = handle;
     __atomic_store_n(&t->current, heap, __ATOMIC_RELAXED);
     cache *c = cache_for(t, heap);
     set_cache(&this_thread, c == NULL || !may_be_fast(t) ? &empty_cache : c);
@@ -269,7 +261,8 @@ static int skipped(const thread *t, const void *frame) {
 
 static void pop_to(thread *t, int depth) {
     set_depth(t, depth);
-    make_current(t, heap_of(t->pushed[depth].before));
+    const rn_heap *handle = t->pushed[depth].before;
+    make_current(t, heap_of(handle), handle);
 }
 
 /* The handle is looked up where a thread that destroys the heap would wait for this one. */
@@ -281,9 +274,9 @@ static void push(const rn_heap *handle, const void *frame) {
         pop_to(t, t->depth - left_behind);
     struct push *own = &t->pushed[t->depth];
     own->frame = frame;
-    __atomic_store_n(&own->before, t->current->handle, __ATOMIC_RELAXED);
+    __atomic_store_n(&own->before, t->current_handle, __ATOMIC_RELAXED);
     set_depth(t, t->depth + 1);
-    make_current(t, heap);
+    make_current(t, heap, handle);
     local_end();
 }
 
@@ -406,7 +399,6 @@ unsigned threads_take_over(void) {
             drain(t);
     let_others_go();
     os_unlock(&threads_lock);
-    spare_give_all();
     return left;
 }
 
@@ -426,7 +418,6 @@ bool threads_count_cached(size_t blocks[SIZE_CLASSES_COUNT], unsigned *unknown) 
             count_cached(t, blocks);
     let_others_go();
     os_unlock(&threads_lock);
-    spare_count_cached(blocks);
     return true;
 }
 
@@ -554,11 +545,9 @@ void threads_drop_heap(struct heap *heap, const rn_heap *handle) {
 void threads_before_fork(void) {
     os_lock(&threads_lock);
     stop_others();
-    spare_lock();
 }
 
 void threads_after_fork_in_parent(void) {
-    spare_unlock();
     let_others_go();
     os_unlock(&threads_lock);
 }
@@ -581,7 +570,6 @@ void threads_after_fork_in_child(void) {
         mine->id = os_thread_id();
     }
     threads_lock = (os_mutex){0};
-    spare_unlock();
     others_were_lost |= dead != NULL;
     for (thread *next; dead != NULL; dead = next) {
         next = dead->next;

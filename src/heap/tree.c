@@ -166,6 +166,19 @@ static void claim_subtree(struct heap *top) {
     os_unlock(&tree_lock);
 }
 
+static struct heap *next_below(struct heap *top, struct heap *heap) {
+    os_lock(&tree_lock);
+    heap = heap_next_in(top, heap);
+    os_unlock(&tree_lock);
+    return heap;
+}
+
+/* While the handles are good: a callback that runs may use its heap. */
+static void forget_callbacks(struct heap *top) {
+    for (struct heap *heap = heap_first_in(top); heap != NULL; heap = next_below(top, heap))
+        callbacks_forget(heap);
+}
+
 /* The deepest heap below one of a subtree that was claimed, taken out of the tree: nobody meets it any more. Its place stays
  * taken while its blocks carry its id. Its handle ends now: who pushes it beside this either has it pushed when the threads are
  * looked at, or is told. */
@@ -186,7 +199,6 @@ void heap_free_tables(struct heap *heap) {
 }
 
 static void destroy(struct heap *heap, const rn_heap *handle) {
-    callbacks_forget(heap);
     threads_drop_heap(heap, handle);
     heap_release_spans(heap);
     heap_return_credit(heap);
@@ -200,6 +212,7 @@ void rn_heap_destroy(rn_heap *handle) {
     if (heap == &root_heap)
         misuse(handle, "rn_heap_destroy of the root");
     claim_subtree(heap);
+    forget_callbacks(heap);
     for (struct heap *below = heap, *gone = NULL; gone != heap;) {
         const rn_heap *own;
         gone = take_out_deepest(below, &own);

@@ -29,13 +29,16 @@ static size_t regretted(void) {
     size_t bytes = __atomic_load_n(&regret.bytes, __ATOMIC_RELAXED);
     if (LIKELY(bytes == 0))
         return 0;
-    uint64_t since = os_clock_ms() - __atomic_load_n(&regret.halved_at, __ATOMIC_RELAXED);
-    if (since < SOON_MS)
+    uint64_t halved_at = __atomic_load_n(&regret.halved_at, __ATOMIC_RELAXED), now = os_clock_ms();
+    if (now < halved_at + SOON_MS)
         return bytes;
-    uint64_t halvings = since / SOON_MS;
+    uint64_t halvings = (now - halved_at) / SOON_MS;
+    /* One thread halves; were halved_at moved on twice, all would be forgotten. */
+    if (!__atomic_compare_exchange_n(&regret.halved_at, &halved_at, halved_at + halvings * SOON_MS, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return bytes;
     bytes = halvings >= 30 ? 0 : bytes >> halvings;
     __atomic_store_n(&regret.bytes, bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&regret.halved_at, halvings * SOON_MS, __ATOMIC_RELAXED);
     __atomic_store_n(&regret.faded, true, __ATOMIC_RELAXED);
     return bytes;
 }

@@ -62,4 +62,25 @@ static void free_spans_go_back_without_another(void) {
     CHECK(page_heap_read().dirty < before / 4);
 }
 
-TESTS(TEST(free_spans_go_back_without_another))
+static void so_do_idle_pages_of_a_heap_that_nobody_uses(void) {
+    rn_heap *quiet = made(NULL, "quiet", 0);
+    rn_heap_push(quiet);
+    take(&thinned, SMALL, 8 * MIB);
+    for (unsigned i = 0; i < 4; i++) {
+        give(&thinned, KEPT_ONE_IN);
+        for (size_t j = 0; j < thinned.count; j++)
+            if (j % KEPT_ONE_IN != 0)
+                memset(thinned.blocks[j] = rn_malloc(SMALL), 1, SMALL);
+    }
+    give(&thinned, KEPT_ONE_IN);
+    rn_heap_pop();
+    size_t before = stats_of(quiet).used;
+    for (unsigned i = 0; i < SECONDS; i++) {
+        now_ms += 1500;
+        use_thinned();
+    }
+    CHECK(stats_of(quiet).used < before / 4 * 3);
+    rn_heap_destroy(quiet);
+}
+
+TESTS(TEST(free_spans_go_back_without_another), TEST(so_do_idle_pages_of_a_heap_that_nobody_uses))

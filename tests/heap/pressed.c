@@ -237,8 +237,82 @@ static void a_callback_that_waits_for_a_thread_in_need_delays_it_once(void) {
     rn_heap_destroy(one.heap);
 }
 
+/* Whether it is met depends on when the other's end makes room. */
+static void *ask_above(void *above) {
+    rn_free(rn_heap_malloc(above, 3 * MIB));
+    return NULL;
+}
+
+static size_t use_the_heap_as_it_ends(void *unused, size_t want) {
+    (void)want;
+    (void)unused;
+    pthread_barrier_wait(&two.go);
+    usleep(50000);
+    CHECK(stats_of(one.heap).used >= 3 * MIB);
+    rn_heap_trim(one.heap);
+    return 0;
+}
+
+/* Who ends the heap can't know that it runs. */
+static void a_callback_may_use_its_heap_while_another_thread_ends_that(void (*end)(rn_heap *)) {
+    rn_heap *above = made(NULL, "above", 4 * MIB);
+    one.heap = made(above, "one", 0);
+    CHECK(rn_heap_malloc(one.heap, 3 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(one.heap, 0, use_the_heap_as_it_ends, NULL));
+    pthread_barrier_init(&two.go, NULL, 2);
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, ask_above, above) == 0);
+    pthread_barrier_wait(&two.go);
+    end(one.heap);
+    pthread_join(other, NULL);
+    rn_heap_destroy(above);
+}
+
+static void a_callback_may_use_its_heap_while_another_thread_destroys_it(void) {
+    a_callback_may_use_its_heap_while_another_thread_ends_that(rn_heap_destroy);
+}
+
+static void a_callback_may_use_its_heap_while_another_thread_retires_it(void) {
+    a_callback_may_use_its_heap_while_another_thread_ends_that(rn_heap_retire);
+}
+
+/* --- what has none ------------------------------------------------------------------------------------------------ */
+
+static size_t wait_for_the_other(void *unused, size_t want) {
+    (void)want;
+    (void)unused;
+    pthread_barrier_wait(&two.go);
+    pthread_barrier_wait(&two.go);
+    return 0;
+}
+
+/* A callback that runs for another heap can't help it: twenty waits for one would be two seconds. */
+static void a_heap_without_callbacks_waits_for_none(void) {
+    double asking = 0;
+    one.heap = made(NULL, "one", 4 * MIB);
+    two.heap = made(NULL, "two", 4 * MIB);
+    CHECK(rn_heap_malloc(one.heap, 3 * MIB) != NULL && rn_heap_malloc(two.heap, 3 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(one.heap, 0, wait_for_the_other, NULL));
+    pthread_barrier_init(&two.go, NULL, 2);
+    for (int i = 0; i < 20; i++) {
+        pthread_t other;
+        REQUIRE(pthread_create(&other, NULL, ask_in_vain, NULL) == 0);
+        pthread_barrier_wait(&two.go);
+        double start = seconds_now();
+        CHECK(rn_heap_malloc(two.heap, 3 * MIB) == NULL);
+        asking += seconds_now() - start;
+        pthread_barrier_wait(&two.go);
+        pthread_join(other, NULL);
+    }
+    CHECK(asking < 1);
+    rn_heap_destroy(one.heap);
+    rn_heap_destroy(two.heap);
+}
+
 TESTS(TEST(every_size_is_denied_at_a_full_limit), TEST(who_asks_for_too_much_takes_no_room_from_others),
       TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
       TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
       TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called),
-      TEST(it_waits_for_slow_ones_too), TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once))
+      TEST(it_waits_for_slow_ones_too), TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once),
+      TEST(a_callback_may_use_its_heap_while_another_thread_destroys_it),
+      TEST(a_callback_may_use_its_heap_while_another_thread_retires_it), TEST(a_heap_without_callbacks_waits_for_none))

@@ -171,8 +171,55 @@ static void a_limit_may_be_lowered_to_what_is_used(void) {
     rn_heap_destroy(heap);
 }
 
+static size_t credit_of_one_that_grows(void) {
+    rn_heap *parent = made(NULL, "parent", 0), *child = made(parent, "child", 0);
+    for (int i = 0; i < 40; i++)
+        CHECK(rn_heap_malloc(child, 64 << 10) != NULL);
+    size_t credit = heap_of(child)->credit;
+    rn_heap_destroy(parent);
+    return credit;
+}
+
+static void who_was_denied_elsewhere_is_as_others(void) {
+    size_t before = credit_of_one_that_grows();
+    CHECK(before != 0);
+    rn_heap *gone = made(NULL, "gone", MIB);
+    take_all(gone, PIECE);
+    rn_heap_destroy(gone);
+    CHECK_EQ(before, credit_of_one_that_grows());
+}
+
+static void what_is_given_back_of_it_is_no_credit_either(void) {
+    rn_heap *parent = made(NULL, "parent", 4 * MIB), *child = made(parent, "child", 0);
+    fill_but_for(child, 4 * MIB, 0);
+    CHECK(rn_heap_malloc(child, PIECE) == NULL);
+    void *block = rn_heap_malloc(child, 32 << 10);
+    CHECK(block != NULL);
+    size_t before = heap_of(child)->credit;
+    rn_free(block);
+    CHECK(heap_of(child)->credit <= before);
+    rn_heap_destroy(parent);
+}
+
+static size_t ask_for_a_line(void *heap, size_t want) {
+    (void)want;
+    CHECK(rn_heap_malloc(heap, 32 << 10) == NULL);
+    return 1; /* as it believes */
+}
+
+/* Else its own denial would open the reserve to the request that it is called for. */
+static void what_a_callback_is_denied_gives_no_right_to_it(void) {
+    rn_heap *heap = made(NULL, "called", 4 * MIB);
+    fill_but_for(heap, 4 * MIB, 0);
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 0, ask_for_a_line, heap));
+    CHECK(rn_heap_malloc(heap, 32 << 10) == NULL);
+    rn_heap_destroy(heap);
+}
+
 TESTS(TEST(a_thread_that_was_denied_has_a_little_more_and_no_other),
       TEST(what_tells_of_a_denial_can_be_had_however_much_was_left), TEST(it_is_so_through_all_limits_that_were_met),
       TEST(it_is_not_so_in_another_heap), TEST(it_ends_once_there_is_room),
       TEST(it_is_so_in_the_heaps_where_it_was_denied_last), TEST(none_of_it_is_put_by),
-      TEST(of_a_small_limit_it_is_a_sixteenth_in_whole_pages), TEST(a_limit_may_be_lowered_to_what_is_used))
+      TEST(who_was_denied_elsewhere_is_as_others), TEST(what_is_given_back_of_it_is_no_credit_either),
+      TEST(what_a_callback_is_denied_gives_no_right_to_it), TEST(of_a_small_limit_it_is_a_sixteenth_in_whole_pages),
+      TEST(a_limit_may_be_lowered_to_what_is_used))
