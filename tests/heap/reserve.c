@@ -73,7 +73,7 @@ static void what_tells_of_a_denial_can_be_had_however_much_was_left(void) {
         rn_heap_push(heap);
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             CHECK(rn_malloc(sizes[i]) != NULL || os.page_size != PIECE);
-        CHECK_EQ(1u, stats_of(heap).denied);
+        CHECK(stats_of(heap).denied == 1 || os.page_size != PIECE);
         rn_heap_pop();
         rn_heap_destroy(heap);
     }
