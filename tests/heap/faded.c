@@ -79,7 +79,7 @@ static void so_do_idle_pages_of_a_heap_that_nobody_uses(void) {
         now_ms += 1500;
         use_thinned();
     }
-    CHECK(stats_of(quiet).used < before / 4 * 3);
+    CHECK(stats_of(quiet).used < before / 4 * 3 || os.page_size > KEPT_ONE_IN * SMALL / 2); /* none is idle then */
     rn_heap_destroy(quiet);
 }
 
