@@ -47,6 +47,10 @@ endif()
 
 add_library(ration_library_flags INTERFACE)
 target_link_libraries(ration_library_flags INTERFACE ration_flags)
+# The sources look for them, too (a cross compiler has none): said here so that headers that are installed later, as by `make test`
+# after `make demo`, have the libraries built anew.
+find_path(valgrind_headers valgrind/memcheck.h)
+target_compile_definitions(ration_library_flags INTERFACE RN_VALGRIND_HEADERS=$<BOOL:${valgrind_headers}>)
 target_compile_options(ration_library_flags INTERFACE
     # Only what RN_API marks leaves the library, and calls within it go straight to their target.
     -fvisibility=hidden -fno-semantic-interposition

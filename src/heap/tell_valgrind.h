@@ -7,7 +7,7 @@
 
 #include "heap.h"
 
-#if __has_include(<valgrind/memcheck.h>) && !defined(RN_SANITIZE)
+#if RN_VALGRIND_HEADERS && __has_include(<valgrind/memcheck.h>) && !defined(RN_SANITIZE)
 
 #include <valgrind/memcheck.h>
 

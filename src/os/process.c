@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
-#if __has_include(<valgrind/valgrind.h>) && !defined(RN_SANITIZE)
+#if RN_VALGRIND_HEADERS && __has_include(<valgrind/valgrind.h>) && !defined(RN_SANITIZE)
 #include <valgrind/valgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
