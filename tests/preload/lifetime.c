@@ -2,6 +2,7 @@
  * library that comes by dlopen and goes by dlclose, and what outlives the thread that made it. */
 #define _GNU_SOURCE
 #include "again.h"
+#include "loadable.h"
 
 #include <pthread.h>
 
@@ -229,22 +230,6 @@ static const char library_source[] =
     "    own = realloc(own, size); pthread_setspecific(key, malloc(size)); return malloc(size);\n"
     "}\n";
 
-/* The library is made on the spot: a test is one program, and this needs something to load. */
-static bool build_library(const char *directory, char *library, size_t size) {
-    char source[256], command[1024];
-    snprintf(source, sizeof source, "%s/visitor.c", directory);
-    snprintf(library, size, "%s/visitor.so", directory);
-    FILE *file = fopen(source, "w");
-    if (file == NULL)
-        return false;
-    fputs(library_source, file);
-    fclose(file);
-    snprintf(command, sizeof command, "unset LD_PRELOAD; cc -shared -fPIC -o %s %s 2>&1", library, source);
-    bool built = system(command) == 0;
-    unlink(source);
-    return built;
-}
-
 static void *visit(void *library) {
     void *handle = dlopen(library, RTLD_NOW);
     if (handle == NULL)
@@ -261,7 +246,8 @@ static void *visit(void *library) {
 static void unloaded_libraries_may_have_allocated(void) {
     char directory[] = "/tmp/lifetime-XXXXXX", library[256];
     REQUIRE(mkdtemp(directory) != NULL);
-    if (emulated() || dlopen(NULL, RTLD_NOW) == NULL || !build_library(directory, library, sizeof library)) {
+    if (emulated() || dlopen(NULL, RTLD_NOW) == NULL ||
+        !make_loadable(directory, "cc -x c", library_source, library, sizeof library)) {
         skip("nothing can be loaded here, or there is no compiler to make it");
     } else {
         for (int i = 0; i < 50; i++) {

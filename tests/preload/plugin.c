@@ -1,5 +1,6 @@
 /* plugin.c: operator new that fails in a library which brought its C++ library with it, or where there is none. */
 #include "again.h"
+#include "loadable.h"
 
 #include <dlfcn.h>
 
@@ -26,28 +27,12 @@ static const char source[] = "#include <new>\n"
 
 static void *plugin;
 
-/* Made on the spot, since a test is one program. */
-static bool build(const char *directory, char *library, size_t size) {
-    char name[256], command[1024];
-    snprintf(name, sizeof name, "%s/plugin.cc", directory);
-    snprintf(library, size, "%s/plugin.so", directory);
-    FILE *file = fopen(name, "w");
-    if (file == NULL)
-        return false;
-    fputs(source, file);
-    fclose(file);
-    snprintf(command, sizeof command,
-             "unset LD_PRELOAD; c++ -std=c++17 -shared -fPIC -static-libstdc++ -static-libgcc -o %s %s 2>&1", library,
-             name);
-    bool built = system(command) == 0;
-    unlink(name);
-    return built;
-}
+static const char compile[] = "c++ -x c++ -std=c++17 -static-libstdc++ -static-libgcc";
 
 static void load(void) {
     char directory[] = "/tmp/plugin-XXXXXX", library[256];
     REQUIRE(mkdtemp(directory) != NULL);
-    if (!emulated() && build(directory, library, sizeof library))
+    if (!emulated() && make_loadable(directory, compile, source, library, sizeof library))
         plugin = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     unlink(library);
     rmdir(directory);
