@@ -10,12 +10,15 @@
 /* NULL while the process shares nothing. */
 extern shared_page *shared;
 
-/* Whether there is a limit, and what it is. */
+/* Whether there is a limit, what it is, and what all have taken of it. */
 static inline bool shared_limited(void) {
     return UNLIKELY(shared != NULL) && __atomic_load_n(&shared->limit, __ATOMIC_RELAXED) != 0;
 }
 static inline size_t shared_limit(void) {
     return __atomic_load_n(&shared->limit, __ATOMIC_RELAXED);
+}
+static inline size_t shared_used(void) {
+    return __atomic_load_n(&shared->used, __ATOMIC_RELAXED);
 }
 
 /* Joins the others, as RATION_RUN says how; once, at start. False where that can't be done. */

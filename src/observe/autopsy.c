@@ -155,17 +155,20 @@ void autopsy(struct heap *asked, struct heap *without_room, size_t bytes) {
 
 static const struct heap_events events = {.denied = autopsy};
 
+static void refuse(const char *directory) {
+    start_once();
+    say(directory, "RATION_AUTOPSY takes a directory, of at most 511 bytes; ignored");
+}
+
+/* The library is not started for it: a libration.so behind the preload library is never called, and would join a run beside it. */
 void observe_start(char **environment) {
     const char *directory = environment == NULL ? NULL : os_variable(environment, "RATION_AUTOPSY");
-    if (directory == NULL)
-        return;
-    start_once();
-    if (os.secure)
+    if (directory == NULL || os_is_secure())
         return;
     if (set_place(directory))
         __atomic_store_n(&heap_events, &events, __ATOMIC_RELEASE);
     else
-        say(directory, "RATION_AUTOPSY takes a directory, of at most 511 bytes; ignored");
+        refuse(directory);
 }
 
 /* glibc hands constructors the environment, and may not have set environ yet (-z initfirst); musl does the opposite. */

@@ -103,6 +103,13 @@ static size_t limit_of(const struct heap *heap) {
     return is_shared_limit(heap) ? shared_limit() : read_size(&heap->limit);
 }
 
+/* Of the process's limit, more than its heaps. */
+static size_t held_of(const struct heap *heap) {
+    if (is_shared_limit(heap))
+        return shared_used();
+    return heap == &root_heap ? footprint_bytes() : read_size(&heap->used);
+}
+
 static void tell_limit(const denial *d) {
     begin_fact("no room");
     if (is_shared_limit(d->without_room))
@@ -112,7 +119,7 @@ static void tell_limit(const denial *d) {
     paper_text(": limit ");
     paper_number(limit_of(d->without_room), 1);
     paper_text(", used ");
-    paper_number(read_size(&d->without_room->used), 1);
+    paper_number(held_of(d->without_room), 1);
     paper_line();
     if (d->bytes > limit_of(d->without_room)) {
         paper_column(FACT_COLUMN);

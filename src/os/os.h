@@ -42,6 +42,8 @@ extern os_facts os;
 
 /* Finds the facts. Called once, before any other function here, by one thread. */
 void os_start(void);
+/* What `secure` says; may come before os_start. */
+bool os_is_secure(void);
 
 /* --- memory --------------------------------------------------------------------------------------------------- */
 

@@ -44,9 +44,13 @@ static bool stat_stderr(struct stat *out) {
     return os_syscall(SYS_fstat, 2, (long)out, 0, 0, 0, 0) == 0;
 }
 
+bool os_is_secure(void) {
+    return getauxval(AT_SECURE) != 0;
+}
+
 void os_start(void) {
     os.page_size = getauxval(AT_PAGESZ);
-    os.secure = getauxval(AT_SECURE) != 0;
+    os.secure = os_is_secure();
     os.valgrind = RUNNING_ON_VALGRIND != 0;
     os.strict_overcommit = read_strict_overcommit();
     os.address_limit = has_address_limit();

@@ -7,6 +7,7 @@
 # shellcheck disable=SC3045 # ulimit -c is in every shell that Debian has as sh
 set -u
 . "${0%/*}/begin"
+source=$(cd "$1" && pwd)
 begin supervise "$2"
 
 # wait_for FILE: until it is there and has something in it; a minute at most.
@@ -162,6 +163,40 @@ same "the new one is named" "$(ls stale/*.2.autopsy)" "$(tr -d '\n ' <complaint 
 status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
 same "a program that could not tell what it held held little" 1 \
     "$(tr -s '\n ' ' ' <complaint | grep -c 'sh held less than 1 MiB; nothing')"
+
+preload=$build/lib/libration-preload.so
+long=autopsies-in-a-directory-whose-name-fills-so-much-of-a-line-that-it-is-wrapped-in-a-paragraph
+mkdir "$long"
+cat >linked.c <<'END'
+#include <ration/ration.h>
+int main(void) {
+    return rn_heap_malloc(rn_heap_root(), 100) == 0;
+}
+END
+"$3" -I"$source/include" -o linked linked.c -L"$build/lib" -Wl,-rpath,"$build/lib" -lration || exit 1
+status_of "$ration" run --limit 32M ./linked >/dev/null
+same "a program that links libration.so has one Ration, and is one process" 1 "$(grep -c '^ration: linked held ' complaint)"
+
+cat >maps.c <<'END'
+#include <stdlib.h>
+#include <sys/mman.h>
+int main(void) {
+    void *mapped = mmap(0, 20 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *volatile block = malloc((size_t)100 << 20);
+    return mapped == MAP_FAILED || block != NULL;
+}
+END
+"$3" -o maps maps.c || exit 1
+# mib_used: what the autopsy says is used of the limit.
+mib_used() {
+    sed -n 's/^no room .* used \([0-9]*\)$/\1/p' "$long"/* | awk '{ print int($1 / 1048576) }'
+    rm -f "$long"/*
+}
+rm -f "$long"/*
+status_of "$ration" run --limit 32M --autopsy "$long" ./maps >/dev/null
+same "what is used of a shared limit takes in what is mapped" 20 "$(mib_used)"
+status_of env RATION_LIMIT=32M RATION_AUTOPSY="$long" LD_PRELOAD="$preload" ./maps >/dev/null
+same "so does what is used of a process's own" 20 "$(mib_used)"
 
 # --- signals to the command alone
 
