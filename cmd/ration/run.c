@@ -330,6 +330,8 @@ static int read_and_start(int argc, char **argv) {
         return command_print(verb, help);
     if (failure != 0)
         return failure;
+    if (options.autopsy == NULL)
+        options.autopsy = secure_getenv("RATION_AUTOPSY");
     if (options.limit != 0 && options.autopsy == NULL)
         options.autopsy = ".";
     return start(&options);

@@ -5,8 +5,10 @@
 
 #include "sizes.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -152,18 +154,54 @@ static bool are_figures_written(const run_state *state) {
     return file[0] != 0 && strstr(file, "%p") == NULL && stat(file, &status) == 0 && status.st_mtime >= state->begun;
 }
 
-static void append_next(const run_state *state, char *paragraph) {
-    const run_options *options = state->options;
+/* Ended by what it did itself, a bad free perhaps: by abort, or at an address that is none. */
+static bool has_crashed(int status) {
+    return WIFSIGNALED(status) &&
+           (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV);
+}
+
+static bool is_hardened(void) {
+    const char *value = getenv("RATION_HARDEN");
+
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+static void print_after_crash(const run_state *state) {
+    if (is_hardened())
+        (void)fprintf(stderr, "Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=%s %s\n", getenv("LD_PRELOAD"),
+                      state->options->program[0]);
+    else
+        (void)fputs("Next: ration run --harden\n", stderr);
+}
+
+static void print_after_denial(const run_state *state) {
     char path[PATH_MAX];
 
-    if (state->offer.totals.denied != 0 && find_autopsy(state, path, sizeof(path)))
-        append(paragraph, " Who held it: less %s", path);
-    else if (state->offer.totals.denied != 0 || options->limit == 0 || is_limit_large(state))
-        append(paragraph, " Next: ration run --limit %lluM", (unsigned long long)next_limit(state));
-    else if (are_figures_written(state))
-        append(paragraph, " Next: less %s", options->statistics);
+    if (find_autopsy(state, path, sizeof(path)))
+        (void)fprintf(stderr, "Who held it: less %s\n", path);
+    else if (state->options->limit == 0 && state->options->autopsy == NULL)
+        (void)fputs("Next: RATION_AUTOPSY=. ration run\n", stderr);
+    else if (state->options->limit_auto)
+        (void)fputs("Next: a larger limit of the container\n", stderr);
     else
-        append(paragraph, " Next: ration run --stats FILE");
+        (void)fprintf(stderr, "Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
+}
+
+/* On a line of its own, unwrapped: it is to be copied. */
+static void print_next(const run_state *state, int status) {
+    const run_options *options = state->options;
+
+    (void)fputs("  ", stderr);
+    if (state->offer.totals.denied != 0)
+        print_after_denial(state);
+    else if (has_crashed(status))
+        print_after_crash(state);
+    else if (options->limit == 0 || is_limit_large(state))
+        (void)fprintf(stderr, "Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
+    else if (are_figures_written(state))
+        (void)fprintf(stderr, "Next: less %s\n", options->statistics);
+    else
+        (void)fputs("Next: ration run --stats FILE\n", stderr);
 }
 
 /* Words go to the next line where one would pass the last column. */
@@ -200,7 +238,8 @@ void run_summary(const run_state *state, int status) {
         append_denied(state, paragraph);
         append_place(state, paragraph);
         append_events(state, paragraph);
-        append_next(state, paragraph);
     }
     print_wrapped(paragraph);
+    if (state->offer.totals.processes != 0)
+        print_next(state, status);
 }

@@ -164,9 +164,25 @@ status_of "$ration" run sh -c 'kill -KILL $$' >/dev/null
 same "a program that could not tell what it held held little" 1 \
     "$(tr -s '\n ' ' ' <complaint | grep -c 'sh held less than 1 MiB; nothing')"
 
+# next: the last line, where the next step stands by itself.
+next() {
+    grep '^  ' complaint | tail -n 1
+}
 preload=$build/lib/libration-preload.so
 long=autopsies-in-a-directory-whose-name-fills-so-much-of-a-line-that-it-is-wrapped-in-a-paragraph
 mkdir "$long"
+status_of "$ration" run --limit 32M --autopsy "$long" ./denied >/dev/null
+same "the next step is in one piece" "  Who held it: less $(ls "$long"/*)" "$(next)"
+rm -f "$long"/*
+status_of env RATION_AUTOPSY="$long" "$ration" run --limit 32M ./denied >/dev/null
+same "the variable says where the autopsy goes, too" "  Who held it: less $(ls "$long"/*)" "$(next)"
+status_of env RATION_LIMIT=32M "$ration" run ./denied >/dev/null
+same "where the limit is none of the command's, the next step is an autopsy" "  Next: RATION_AUTOPSY=. ration run" "$(next)"
+status_of "$ration" run sh -c 'ulimit -c 0; kill -SEGV $$' >/dev/null
+same "after a crash, to be hardened" "  Next: ration run --harden" "$(next)"
+status_of "$ration" run --harden sh -c 'ulimit -c 0; kill -ABRT $$' >/dev/null
+same "and then a debugger" "  Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=$preload sh" "$(next)"
+
 cat >linked.c <<'END'
 #include <ration/ration.h>
 int main(void) {
