@@ -71,7 +71,8 @@ static void append_peak(const run_state *state, char *paragraph) {
     else
         append_size(paragraph, "%s at most", held);
     if (is_limit_shared(state))
-        append_size(paragraph, " of %s", state->offer.page->limit);
+        append_size(paragraph, state->options->limit_auto ? ", of a limit of %s in the end" : " of %s",
+                    state->offer.page->limit);
     if (state->options->limit != 0 && state->options->children == SHARED_CHILDREN_EACH)
         append_size(paragraph, ", each may hold %s", state->options->limit);
 }
