@@ -167,10 +167,13 @@ static bool is_hardened(void) {
     return value != NULL && strcmp(value, "1") == 0;
 }
 
+/* Arguments might have to be quoted. */
 static void print_after_crash(const run_state *state) {
+    char **program = state->options->program;
+
     if (is_hardened())
-        (void)fprintf(stderr, "Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=%s %s\n", getenv("LD_PRELOAD"),
-                      state->options->program[0]);
+        (void)fprintf(stderr, "Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=%s %s%s\n", getenv("LD_PRELOAD"),
+                      program[0], program[1] == NULL ? "" : " ...");
     else
         (void)fputs("Next: ration run --harden\n", stderr);
 }

@@ -181,7 +181,7 @@ same "where the limit is none of the command's, the next step is an autopsy" "  
 status_of "$ration" run sh -c 'ulimit -c 0; kill -SEGV $$' >/dev/null
 same "after a crash, to be hardened" "  Next: ration run --harden" "$(next)"
 status_of "$ration" run --harden sh -c 'ulimit -c 0; kill -ABRT $$' >/dev/null
-same "and then a debugger" "  Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=$preload sh" "$(next)"
+same "and then a debugger" "  Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=$preload sh ..." "$(next)"
 
 cat >linked.c <<'END'
 #include <ration/ration.h>
