@@ -23,12 +23,15 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     BACKLOG = 1024,
-    MARGIN = 256 << 10,        /* what an entangled process may write to until it is measured again */
-    FORK_PATIENCE = 10,        /* measurements put off */
+    MARGIN = 256 << 10, /* what an entangled process may write to until it is measured again */
+    FORK_PATIENCE_MS = 500,
+    BETWEEN_TRIES_US = 1000,
+    TRIES = 3,                 /* to measure all between two forks */
     SPARE = 256 << 10,         /* how far a process may be ahead, so that it need not take room at each step */
     SHARED_LITTLE = 256 << 10, /* pages that others have, too, and that may as well be forgotten */
 };
@@ -39,6 +42,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool in_use(const shared_slot *slot) {
     return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SHARED_USED;
+}
+
+static bool is_left(const shared_slot *slot) {
+    return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SHARED_LEFT;
 }
 
 static unsigned slots_ever(const offer *o) {
@@ -84,7 +91,14 @@ static void raise_taken(const offer *o, shared_slot *slot, uint64_t to) {
     if (taken >= to)
         return;
     __atomic_fetch_add(&slot->taken, to - taken, __ATOMIC_RELAXED);
-    shared_raise_peak(o->page, __atomic_add_fetch(&o->page->used, to - taken, __ATOMIC_RELAXED));
+    __atomic_fetch_add(&o->page->used, to - taken, __ATOMIC_RELAXED);
+}
+
+static uint64_t clock_ms(void) {
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* --- measuring: under the lock ---------------------------------------------------------------------------------------- */
@@ -100,6 +114,22 @@ static bool is_another(shared_slot *slot, uint64_t stack) {
     return stack != 0 && stack != slot->stack;
 }
 
+/* Whether it is gone, or has become another program: one that is on Ration joins anew, with a slot of its own by then. */
+static bool has_left(shared_slot *slot) {
+    uint64_t started, stack;
+
+    if (slot->pid == 0)
+        return false; /* nobody knows */
+    started = process_started(slot->pid, &stack);
+    if (slot->started == 0)
+        slot->started = started;
+    return started == 0 || started != slot->started || is_another(slot, stack);
+}
+
+static void leave(shared_slot *slot) {
+    __atomic_store_n(&slot->state, SHARED_LEFT, __ATOMIC_RELEASE);
+}
+
 static bool has_changed(shared_slot *slot) {
     uint64_t stack = 0;
 
@@ -107,17 +137,45 @@ static bool has_changed(shared_slot *slot) {
     return is_another(slot, stack);
 }
 
-/* What it takes into use meanwhile counts twice, until the next time. */
-static void measure(const offer *o, shared_slot *slot) {
-    uint64_t grown = shared_read(&slot->grown);
-    process_memory held;
+/* What was handed out to it, and not yet written to. What it inherited so is counted as it writes to it; and there is no more of
+ * that than of both. */
+static uint64_t untouched(shared_slot *slot, uint64_t footprint, uint64_t resident) {
+    uint64_t bytes = footprint > resident ? footprint - resident : 0;
 
-    if (has_changed(slot) || !process_measure(slot->pid, &held) || has_changed(slot))
-        return;
-    __atomic_store_n(&slot->base, held.share + MARGIN, __ATOMIC_RELAXED);
-    __atomic_store_n(&slot->grown_before, grown, __ATOMIC_RELAXED);
-    raise_taken(o, slot, held.share + MARGIN);
-    if (held.others < SHARED_LITTLE)
+    if (slot->inherited > bytes)
+        slot->inherited = bytes;
+    return bytes - slot->inherited;
+}
+
+/* What the process takes into use meanwhile counts twice, until the next time. */
+static struct measurement {
+    bool found;
+    process_memory held;
+    uint64_t grown, footprint;
+} measured[SHARED_SLOTS];
+
+static void measure(shared_slot *slot, struct measurement *m) {
+    m->grown = shared_read(&slot->grown);
+    m->footprint = __atomic_load_n(&slot->charged, __ATOMIC_ACQUIRE);
+    m->found = !has_changed(slot) && process_measure(slot->pid, &m->held) && !has_changed(slot);
+}
+
+/* Of what others hold, too, how much more than so many, of whom each may have the same pages, have as their parts: it is with
+ * somebody who is not among them, who has ended and whose memory is not gone yet, perhaps. */
+static uint64_t unexplained(const process_memory *held, unsigned processes) {
+    uint64_t explained = (held->share + held->others) / processes * (processes - 1);
+
+    return held->others > explained ? held->others - explained : 0;
+}
+
+static void note_measured(const offer *o, shared_slot *slot, const struct measurement *m, unsigned processes) {
+    uint64_t base =
+        m->held.share + unexplained(&m->held, processes) + untouched(slot, m->footprint, m->held.resident) + MARGIN;
+
+    __atomic_store_n(&slot->base, base, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->grown_before, m->grown, __ATOMIC_RELAXED);
+    raise_taken(o, slot, base);
+    if (m->held.others < SHARED_LITTLE)
         __atomic_store_n(&slot->entangled, 0, __ATOMIC_RELEASE);
 }
 
@@ -127,37 +185,79 @@ static void settle(const offer *o, shared_slot *slot) {
 }
 
 /* One's share is the other's once the page is given up: so first all who hold more take it, then those who hold less give. */
-static void measure_all(const offer *o) {
+static void note_all(const offer *o) {
+    unsigned processes = 0;
+
     for (unsigned i = 0; i < slots_ever(o); i++)
-        if (is_measured(&o->page->slots[i]))
-            measure(o, &o->page->slots[i]);
+        processes += measured[i].found;
     for (unsigned i = 0; i < slots_ever(o); i++)
-        if (is_measured(&o->page->slots[i]))
+        if (measured[i].found)
+            note_measured(o, &o->page->slots[i], &measured[i], processes);
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (measured[i].found)
             settle(o, &o->page->slots[i]);
 }
 
 /* A child shares its parent's pages before it has a slot to be measured by. One that never claims any was killed before, or could
  * not be told of its fork: it is not waited for long. */
 static bool forks_are_settled(shared_page *page) {
-    static unsigned patience = FORK_PATIENCE;
+    static uint64_t waiting_since;
     uint32_t begun = __atomic_load_n(&page->forks, __ATOMIC_ACQUIRE);
     uint32_t claimed = __atomic_load_n(&page->forks_claimed, __ATOMIC_ACQUIRE);
 
     if (begun == claimed) {
-        patience = FORK_PATIENCE;
-    } else if (--patience == 0) {
-        __atomic_fetch_add(&page->forks_claimed, begun - claimed, __ATOMIC_RELEASE);
-        patience = FORK_PATIENCE;
+        waiting_since = 0;
         return true;
     }
-    return begun == claimed;
+    if (waiting_since == 0)
+        waiting_since = clock_ms();
+    if (clock_ms() < waiting_since + FORK_PATIENCE_MS)
+        return false;
+    __atomic_fetch_add(&page->forks_claimed, begun - claimed, __ATOMIC_RELEASE);
+    waiting_since = 0;
+    return true;
 }
 
-void offer_measure(offer *o) {
-    (void)pthread_mutex_lock(&lock);
-    if (forks_are_settled(o->page))
-        measure_all(o);
-    (void)pthread_mutex_unlock(&lock);
+enum finding { WORTHLESS, IN_PART, WHOLE };
+
+/* One that ends before it is measured leaves its pages to others who may have been found with a share of them only. So it is not
+ * measured again until they were, nor are they measured without it. */
+static enum finding find(shared_slot *slot, struct measurement *m) {
+    measure(slot, m);
+    if (m->found)
+        return WHOLE;
+    if (!has_left(slot))
+        return IN_PART;
+    leave(slot);
+    return WORTHLESS;
+}
+
+static enum finding find_all(const offer *o) {
+    uint32_t forks = __atomic_load_n(&o->page->forks, __ATOMIC_ACQUIRE);
+    enum finding all = WHOLE, one;
+
+    for (unsigned i = 0; i < slots_ever(o); i++) {
+        measured[i].found = false;
+        if (is_measured(&o->page->slots[i]) && (one = find(&o->page->slots[i], &measured[i])) < all)
+            all = one;
+    }
+    return forks == __atomic_load_n(&o->page->forks, __ATOMIC_ACQUIRE) ? all : WORTHLESS;
+}
+
+/* Who can't be looked at may be about to end, or is never to be: then it is left out. */
+static bool measure_all(const offer *o) {
+    for (int tries = 1; forks_are_settled(o->page); tries++) {
+        enum finding all = find_all(o);
+
+        if (all == WHOLE || (all == IN_PART && tries == TRIES)) {
+            note_all(o);
+            return true;
+        }
+        if (tries == TRIES)
+            break;
+        (void)usleep(BETWEEN_TRIES_US);
+    }
+    return false;
 }
 
 /* What was allocated and not yet written to is taken only. Of pages that several hold each has taken its share only. */
@@ -180,34 +280,53 @@ uint64_t offer_charged(offer *o) {
 
 /* --- processes that come and go: under the lock ------------------------------------------------------------------------- */
 
-/* What a process had, or, where it has become another program, what the one before had. Its share of what others hold, too, is
- * theirs before it is anybody's. */
-static void take_back(offer *o, shared_slot *slot) {
-    uint64_t taken;
+static void free_slot(offer *o, shared_slot *slot) {
+    uint64_t taken = __atomic_exchange_n(&slot->taken, 0, __ATOMIC_RELAXED);
 
-    if (slot->entangled) {
-        slot->entangled = 0;
-        measure_all(o);
-    }
-    taken = __atomic_exchange_n(&slot->taken, 0, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&o->page->used, taken, __ATOMIC_RELAXED);
     add_totals(o, slot);
-}
-
-static void free_slot(offer *o, shared_slot *slot) {
-    take_back(o, slot);
     __atomic_store_n(&slot->state, SHARED_FREE, __ATOMIC_RELEASE);
 }
 
-/* A process that started another program keeps its number, and its slot. */
+/* What processes had that are gone or have become other programs. Their share of what others hold, too, is theirs before it is
+ * anybody's: so that is not given back where it could not be measured. */
+static void free_left(offer *o, bool have_measured) {
+    for (unsigned i = 0; i < slots_ever(o); i++) {
+        shared_slot *slot = &o->page->slots[i];
+
+        if (is_left(slot) && (have_measured || !slot->entangled))
+            free_slot(o, slot);
+    }
+    shared_raise_peak(o->page, shared_read(&o->page->used));
+}
+
+static bool is_any_share_left(const offer *o) {
+    for (unsigned i = 0; i < slots_ever(o); i++)
+        if (is_left(&o->page->slots[i]) && o->page->slots[i].entangled)
+            return true;
+    return false;
+}
+
+static void take_back(offer *o) {
+    free_left(o, is_any_share_left(o) && measure_all(o));
+}
+
+void offer_measure(offer *o) {
+    (void)pthread_mutex_lock(&lock);
+    free_left(o, measure_all(o));
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* A process that started another program keeps its number. */
 static shared_slot *slot_for(offer *o, pid_t pid) {
     shared_slot *slot = slot_of(o, pid);
     uint64_t stack, started = process_started(pid, &stack);
 
-    if (slot != NULL)
-        take_back(o, slot);
-    else
-        slot = shared_claim(o->page);
+    if (slot != NULL) {
+        leave(slot);
+        take_back(o);
+    }
+    slot = shared_claim(o->page);
     if (slot == NULL)
         return NULL;
     *slot = (shared_slot){.state = SHARED_CLAIMED, .joined = 1, .pid = pid, .started = started, .stack = stack};
@@ -215,23 +334,12 @@ static shared_slot *slot_for(offer *o, pid_t pid) {
     return slot;
 }
 
-/* Whether it is gone, or has become another program: one that is on Ration joins anew, with a slot of its own by then. */
-static bool has_left(shared_slot *slot) {
-    uint64_t started, stack;
-
-    if (slot->pid == 0)
-        return false; /* nobody knows */
-    started = process_started(slot->pid, &stack);
-    if (slot->started == 0)
-        slot->started = started;
-    return started == 0 || started != slot->started || is_another(slot, stack);
-}
-
 void offer_sweep(offer *o) {
     (void)pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < slots_ever(o); i++)
         if (in_use(&o->page->slots[i]) && has_left(&o->page->slots[i]))
-            free_slot(o, &o->page->slots[i]);
+            leave(&o->page->slots[i]);
+    take_back(o);
     (void)pthread_mutex_unlock(&lock);
 }
 
@@ -254,7 +362,7 @@ static void remove_path(offer *o) {
 void offer_close(offer *o) {
     (void)pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < slots_ever(o); i++)
-        if (in_use(&o->page->slots[i]))
+        if (in_use(&o->page->slots[i]) || is_left(&o->page->slots[i]))
             add_totals(o, &o->page->slots[i]);
     (void)pthread_mutex_unlock(&lock);
     remove_path(o);

@@ -86,17 +86,6 @@ static uint64_t bytes_in(const char *text, const char *name) {
     return line == NULL ? 0 : strtoull(line + strlen(name), NULL, 10) * 1024;
 }
 
-bool process_measure(pid_t pid, process_memory *held) {
-    char text[2048];
-
-    if (read_file(pid, "smaps_rollup", text, sizeof(text)) == 0)
-        return false;
-    held->share = bytes_in(text, "Pss_Anon:");
-    held->others = bytes_in(text, "Anonymous:") - held->share;
-    held->share += bytes_in(text, "Pss_Shmem:");
-    return true;
-}
-
 /* Before these lines stand all groups that its user is in. The name can't hold the end of a line. */
 bool process_resident(pid_t pid, uint64_t *bytes) {
     char text[16384];
@@ -104,6 +93,17 @@ bool process_resident(pid_t pid, uint64_t *bytes) {
     if (read_file(pid, "status", text, sizeof(text)) == 0)
         return false;
     *bytes = bytes_in(text, "\nRssAnon:") + bytes_in(text, "\nRssShmem:");
+    return true;
+}
+
+bool process_measure(pid_t pid, process_memory *held) {
+    char text[2048];
+
+    if (!process_resident(pid, &held->resident) || read_file(pid, "smaps_rollup", text, sizeof(text)) == 0)
+        return false;
+    held->share = bytes_in(text, "Pss_Anon:");
+    held->others = bytes_in(text, "Anonymous:") - held->share;
+    held->share += bytes_in(text, "Pss_Shmem:");
     return true;
 }
 

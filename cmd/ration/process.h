@@ -11,9 +11,10 @@
  * elsewhere once it has become another program; 0 where that may not be known. */
 uint64_t process_started(pid_t pid, uint64_t *stack);
 
-/* What it holds, a page that others hold, too, in parts; and how much of the rest of such pages is the others'. */
+/* What it has resident that is no page of a file; how much of that is its share, where others hold a page, too; and how much of the
+ * rest is theirs. */
 typedef struct process_memory {
-    uint64_t share, others;
+    uint64_t resident, share, others;
 } process_memory;
 
 /* False where that can't be read. */

@@ -6,8 +6,8 @@
  * Processes that a fork made of one are entangled: they hold the same pages until one of them writes to a page or gives it up,
  * and then the other has it alone. So what one gives back may make no room, and what it writes to takes some that nobody can
  * deny. Until such a process is measured (by the command, often and when one is about to be denied) it counts as what it was
- * found to hold, a shared page in parts, and all that it took into use since. At first that is its footprint in the parent,
- * little in the child. Start with counted. */
+ * found to hold, a shared page in parts, what was handed out and not yet written to, and all that it took into use since. At first
+ * that is its footprint in the parent, little in the child. Start with counted. */
 #include "shared.h"
 
 #include "footprint.h"
@@ -72,14 +72,23 @@ static size_t counted(size_t footprint) {
     return shared_read(&mine->base) + shared_read(&mine->grown) + more - shared_read(&mine->grown_before);
 }
 
+/* So that of threads that charge at once none leaves an older one there. */
+static void tell_charged(void) {
+    size_t told;
+    do {
+        told = __atomic_load_n(&last_footprint, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&mine->charged, told, __ATOMIC_SEQ_CST);
+    } while (told != __atomic_load_n(&last_footprint, __ATOMIC_SEQ_CST));
+}
+
 /* The footprint has become this. */
 static void note_footprint(size_t footprint) {
-    size_t last = __atomic_exchange_n(&last_footprint, footprint, __ATOMIC_RELAXED);
+    size_t last = __atomic_exchange_n(&last_footprint, footprint, __ATOMIC_SEQ_CST);
     if (!is_entangled())
         return;
     if (footprint > last)
         __atomic_fetch_add(&mine->grown, footprint - last, __ATOMIC_RELAXED);
-    write_word(&mine->footprint, footprint);
+    tell_charged();
 }
 
 /* --- taking and giving ---------------------------------------------------------------------------------------- */
@@ -228,11 +237,19 @@ static int known_pid(void) {
     return pid_is_foreign ? 0 : pid;
 }
 
+/* What of a footprint nobody has written to. */
+static size_t untouched(size_t footprint) {
+    size_t resident = os_private_bytes();
+    return footprint > resident ? footprint - resident : 0;
+}
+
 static void begin_slot(shared_slot *slot) {
     size_t footprint = __atomic_load_n(&last_footprint, __ATOMIC_RELAXED);
     *slot = (shared_slot){.state = SHARED_CLAIMED,
                           .entangled = 1,
                           .base = SHARED_CHILD,
+                          .charged = footprint,
+                          .inherited = untouched(footprint),
                           .pid = known_pid(),
                           .stack = stack,
                           .footprint = footprint};
@@ -290,6 +307,7 @@ void shared_before_fork(void) {
         return;
     write_word(&mine->base, __atomic_load_n(&last_footprint, __ATOMIC_RELAXED));
     write_word(&mine->grown_before, shared_read(&mine->grown));
+    tell_charged();
     __atomic_store_n(&mine->entangled, 1, __ATOMIC_RELEASE);
 }
 

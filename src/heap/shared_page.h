@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    SHARED_MAGIC = 0x52415402, /* the last byte counts versions of this layout */
+    SHARED_MAGIC = 0x52415403, /* the last byte counts versions of this layout */
     SHARED_SLOTS = 8192,
     SHARED_CHILD =
         512 << 10, /* what a forked process is taken to write to at once: stack, libraries' data, our tables */
@@ -15,7 +15,8 @@ enum {
 /* What becomes of the programs that the program starts. */
 enum shared_children { SHARED_CHILDREN_SHARE, SHARED_CHILDREN_EACH, SHARED_CHILDREN_NONE };
 
-enum shared_state { SHARED_FREE, SHARED_CLAIMED, SHARED_USED };
+/* One that is left is free once it can be said whose its pages are that others hold, too. */
+enum shared_state { SHARED_FREE, SHARED_CLAIMED, SHARED_USED, SHARED_LEFT };
 
 /* One process. */
 typedef struct shared_slot {
@@ -26,9 +27,10 @@ typedef struct shared_slot {
     uint64_t
         started; /* in the kernel's ticks, which tells it from a later process of the same number; 0: not yet looked at */
     uint64_t taken; /* bytes of the page's used */
-    /* Entangled: its share of the memory when that was last measured; all that it has taken into use so far, and what of that
-     * had been when it was measured. */
-    uint64_t base, grown, grown_before;
+    /* Entangled: what it counted for when it was last measured; all that it has taken into use so far, and what of that had been
+     * then; its footprint as last charged; and how much of that it had inherited from the process that forked it without
+     * anybody's having written to it. */
+    uint64_t base, grown, grown_before, charged, inherited;
     uint64_t stack; /* where its stack begins, as the command sees it: elsewhere once it has become another program */
     /* As it last told: bytes, but for counts and times. */
     uint64_t footprint, peak, live, used, free, mapped, rest, returned;
@@ -37,7 +39,7 @@ typedef struct shared_slot {
     uint64_t denied, pressure_us;
     /* The autopsy that it has left: its own idea of its number, 0 for none; and the number behind that in the file's name. */
     uint32_t autopsy_pid, autopsy_number;
-    uint64_t unused[11];
+    uint64_t unused[9];
 } shared_slot;
 
 _Static_assert(sizeof(shared_slot) == 256, "slots lie on lines of their own");

@@ -562,6 +562,109 @@ static void a_forked_child_counts_for_what_it_takes_into_use(void) {
     CHECK_EQ((uint64_t)0, shared_read(&run.page->used));
 }
 
+/* What common's member has taken once all are measured. */
+static uint64_t taken_when_measured(offer *run) {
+    offer_measure(run);
+    shared_slot *slot = slot_of(run->page, common->member);
+    REQUIRE(slot != NULL);
+    return shared_read(&slot->taken);
+}
+
+static void write_to(char *memory, size_t size) {
+    for (size_t at = 0; at < size; at += PAGE)
+        memory[at] = 1;
+}
+
+static const size_t PIECE = 3 * MIB, TELLING = 2 * MIB; /* what is smaller may be what every process has */
+
+/* What it holds is written to, and shared with a child; then it is handed a piece more. */
+static void hold_what_nobody_wrote_to(void) {
+    char *held = rn_malloc(PIECE);
+    REQUIRE(held != NULL);
+    write_to(held, PIECE);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        wait_for(2);
+        end_member();
+    }
+    common->member = getpid();
+    CHECK(rn_malloc(PIECE) != NULL);
+    say(1);
+    wait_for(2);
+    CHECK(ended_well(child));
+}
+
+static void what_was_handed_out_counts_before_it_is_written_to(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    pid_t member = join(&run, hold_what_nobody_wrote_to);
+    wait_for(1);
+    CHECK(taken_when_measured(&run) >= PIECE + PIECE / 2);
+    say(2);
+    CHECK(ended_well(member));
+}
+
+/* A child inherits a piece that nobody wrote to; then it is handed one itself. */
+static void inherit_what_nobody_wrote_to(void) {
+    CHECK(rn_malloc(PIECE) != NULL);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child > 0) {
+        CHECK(ended_well(child));
+        return;
+    }
+    common->member = getpid();
+    say(1);
+    wait_for(2);
+    CHECK(rn_malloc(PIECE) != NULL);
+    say(3);
+    wait_for(4);
+    end_member();
+}
+
+static void what_nobody_wrote_to_counts_for_whom_it_was_handed_out_to(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    pid_t member = join(&run, inherit_what_nobody_wrote_to);
+    wait_for(1);
+    CHECK(taken_when_measured(&run) < TELLING);
+    say(2);
+    wait_for(3);
+    CHECK(taken_when_measured(&run) >= PIECE);
+    say(4);
+    CHECK(ended_well(member));
+}
+
+/* Beside one that has its pages, too, and no slot: as a child that has ended, whose memory somebody still looks at. */
+static void hold_beside_one_that_is_not_known(void) {
+    char *held = rn_malloc(PIECE);
+    REQUIRE(held != NULL);
+    write_to(held, PIECE);
+    shared_before_fork();
+    __atomic_fetch_add(&shared->forks_claimed, 1, __ATOMIC_RELEASE);
+    long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        wait_for(2);
+        _exit(0);
+    }
+    common->member = getpid();
+    say(1);
+    wait_for(2);
+    CHECK(ended_well((pid_t)child));
+}
+
+static void a_share_of_one_that_is_not_measured_counts_for_those_who_are(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    pid_t member = join(&run, hold_beside_one_that_is_not_known);
+    wait_for(1);
+    CHECK(taken_when_measured(&run) >= PIECE);
+    say(2);
+    CHECK(ended_well(member));
+}
+
 /* As programs fork that go round libc, whose fork handlers then do not run. */
 static void fork_by_the_kernel(void) {
     CHECK(shared_cover(MIB, 0));
@@ -719,6 +822,9 @@ TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more), TEST(a_mapping_t
       TEST(three_hundred_can_join_at_once), TEST(a_process_that_joins_again_as_another_program_holds_nothing_yet),
       TEST(a_run_is_joined_by_its_path_where_its_name_is_not_known), TEST(a_run_that_is_not_there_is_not_joined),
       TEST(a_forked_child_counts_for_what_it_takes_into_use), TEST(a_child_that_libc_knows_nothing_of_has_a_slot_too),
+      TEST(what_was_handed_out_counts_before_it_is_written_to),
+      TEST(what_nobody_wrote_to_counts_for_whom_it_was_handed_out_to),
+      TEST(a_share_of_one_that_is_not_measured_counts_for_those_who_are),
       TEST(a_child_of_a_run_without_children_is_not_in_it), TEST(a_dead_process_gives_back_its_slot_and_what_it_took),
       TEST(a_number_that_another_process_has_now_is_a_dead_ones), TEST(one_whose_number_nobody_knows_keeps_its_slot),
       TEST(who_is_denied_gets_what_one_had_that_is_dead_and_not_yet_waited_for),

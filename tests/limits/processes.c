@@ -15,6 +15,15 @@ extern char **environ;
 
 static const double slice = 0.3; /* seconds that a child has */
 
+static void *zeroed(size_t size) {
+    return calloc(1, size);
+}
+
+static void drop_block(void *memory, size_t size) {
+    (void)size;
+    free(memory);
+}
+
 /* 0 in the child, -1 where there was no room for one. */
 static pid_t split(void) {
     pid_t child = fork();
@@ -107,6 +116,29 @@ static void fork_write(void) {
     hoard_give_all(&held);
 }
 
+/* Children that write to what they were given only when there is no more, beside a parent whose memory they share. */
+static void fork_late(void) {
+    enum { CHILDREN = 3 };
+    static const source late = {zeroed, drop_block, 1000, 1 << 20, 1, true};
+    hoard held = {.from = &every_size};
+    while (!hoard_take(&held, 4 << 20) && time_left())
+        pause_briefly();
+    while (time_left()) {
+        pid_t children[CHILDREN];
+        for (size_t i = 0; i < CHILDREN; i++) {
+            children[i] = split();
+            if (children[i] == 0) {
+                press(&late, now() + slice);
+                _exit(0);
+            }
+        }
+        for (size_t i = 0; i < CHILDREN; i++)
+            if (children[i] > 0)
+                end_child(children[i]);
+    }
+    hoard_give_all(&held);
+}
+
 /* This program's other cases, as programs of their own. */
 static char *command[] = {"adversary", "classes", "0.3", NULL};
 
@@ -155,7 +187,7 @@ static void by_spawn(void) {
 
 static const adversary cases[] = {
     {"fork-tree", tree, 24},     {"fork-full", fork_full, 2}, {"fork-write", fork_write, 2},
-    {"fork-exec", fork_exec, 2}, {"spawn", by_spawn, 5},
+    {"fork-late", fork_late, 4}, {"fork-exec", fork_exec, 2}, {"spawn", by_spawn, 5},
 };
 
 const adversaries processes = {cases, sizeof cases / sizeof *cases};
