@@ -20,9 +20,9 @@ typedef struct rn_heap rn_heap;
 
 /* What a heap and its subtree hold. Bytes unless said otherwise. */
 typedef struct rn_stats {
-    size_t used;       /* committed now: live blocks, free blocks between them, what threads have cached */
-    size_t peak;       /* the most that used has been */
-    size_t limit;      /* 0: only the ancestors' limits apply */
+    size_t used;  /* committed now: live blocks, free blocks between them, what threads have cached */
+    size_t peak;  /* the most that used has been */
+    size_t limit; /* 0: only the ancestors' limits apply; of the root's limit other processes of a run may use, too */
     size_t soft_limit; /* 0: none */
     size_t live; /* in blocks handed out and not freed; what threads have cached counts as live until it is flushed */
     size_t objects; /* the number of those blocks */
@@ -116,7 +116,8 @@ static inline void rn_heap_pop_pushed(const int *mark) {
 RN_API int rn_heap_set_limit(rn_heap *heap, size_t limit) RN_NOEXCEPT;
 
 /* Bounds softly: what passes it is not denied, but from there on the threads that allocate give back memory that nobody uses,
- * and call the callbacks below, in steps short enough (100 us, callbacks aside) to go unnoticed. 0: none. */
+ * and call the callbacks below, in steps short enough (100 us, callbacks aside) to go unnoticed. 0: none. Where the process shares
+ * its limit with others of a run, the root's soft limit is passed by what all hold together. */
 RN_API void rn_heap_set_soft_limit(rn_heap *heap, size_t soft_limit) RN_NOEXCEPT;
 
 /* Asks for a call of release when a request in the heap's subtree is about to be denied: after the library has returned

@@ -20,7 +20,7 @@ size_t heap_soft_excess(const struct heap *heap) {
     size_t soft = __atomic_load_n(&heap->soft, __ATOMIC_RELAXED);
     if (LIKELY(soft == 0))
         return 0;
-    size_t held = heap == &root_heap ? footprint_bytes() : __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
+    size_t held = heap == &root_heap ? footprint_of_all() : __atomic_load_n(&heap->used, __ATOMIC_RELAXED);
     return held > soft ? held - soft : 0;
 }
 

@@ -26,6 +26,11 @@ size_t footprint_bytes(void) {
     return __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED) + beside_the_heaps();
 }
 
+size_t footprint_of_all(void) {
+    size_t own = footprint_bytes(), together = shared_limited() ? shared_used() : 0;
+    return together > own ? together : own;
+}
+
 size_t footprint_limit(void) {
     size_t own = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
     size_t together = shared_limited() ? shared_limit() : 0;

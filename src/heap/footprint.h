@@ -9,6 +9,8 @@
 
 /* All that the process holds, in bytes. */
 size_t footprint_bytes(void);
+/* The same of all processes that share a limit with this one. */
+size_t footprint_of_all(void);
 /* The least of the limits that bound it; 0 where none does. */
 size_t footprint_limit(void);
 /* Whether the process may hold what it does, were the root's account so much; asking changes nothing. */

@@ -2,6 +2,7 @@
  *
  * Start with rn_heap_new. */
 #include "events.h"
+#include "footprint.h"
 #include "hardened.h"
 #include "mapped.h"
 
@@ -267,7 +268,7 @@ static void add_blocks(const struct heap *heap, rn_stats *stats) {
 void heap_read(const struct heap *heap, rn_stats *stats) {
     *stats = (rn_stats){
         .peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED),
-        .limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED),
+        .limit = heap == &root_heap ? footprint_limit() : __atomic_load_n(&heap->limit, __ATOMIC_RELAXED),
         .soft_limit = __atomic_load_n(&heap->soft, __ATOMIC_RELAXED),
         .denied = __atomic_load_n(&heap->denied, __ATOMIC_RELAXED),
     };

@@ -256,6 +256,33 @@ static void what_one_gives_back_another_can_take(void) {
     CHECK(ended_well(other));
 }
 
+static void be_beyond_together(void) {
+    rn_stats stats;
+    rn_heap_set_soft_limit(rn_heap_root(), 4 * MIB);
+    CHECK_EQ((size_t)0, heap_soft_excess(&root_heap));
+    say(1);
+    wait_for(2);
+    CHECK(heap_soft_excess(&root_heap) >= 4 * MIB);
+    rn_heap_stats(rn_heap_root(), &stats);
+    CHECK_EQ((size_t)LIMIT, stats.limit);
+    say(3);
+}
+
+static void hold_half(void) {
+    wait_for(1);
+    CHECK(shared_cover(8 * MIB, 0));
+    say(2);
+    wait_for(3);
+}
+
+static void what_all_hold_passes_a_soft_limit(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    pid_t one = join(&run, be_beyond_together), other = join(&run, hold_half);
+    CHECK(ended_well(one));
+    CHECK(ended_well(other));
+}
+
 enum { RACERS = 2, ROUNDS = 200 };
 
 static void race(void) {
@@ -815,9 +842,10 @@ static void when_the_command_is_killed_its_processes_go_on_within_the_limit(void
 TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more), TEST(a_mapping_that_the_system_refuses_is_not_told_of),
       TEST(the_limit_can_be_taken_to_its_last_byte_and_not_beyond),
       TEST(what_is_withheld_is_not_taken_and_asking_takes_nothing), TEST(what_one_gives_back_another_can_take),
-      TEST(of_two_that_race_for_the_last_room_one_gets_it), TEST(what_is_taken_at_once_is_never_beyond_the_limit),
-      TEST(threads_take_and_give_for_one_slot), TEST(every_slot_can_be_claimed_once_and_again_when_it_is_free),
-      TEST(claims_at_once_get_different_slots), TEST(who_finds_every_slot_taken_is_not_let_in),
+      TEST(what_all_hold_passes_a_soft_limit), TEST(of_two_that_race_for_the_last_room_one_gets_it),
+      TEST(what_is_taken_at_once_is_never_beyond_the_limit), TEST(threads_take_and_give_for_one_slot),
+      TEST(every_slot_can_be_claimed_once_and_again_when_it_is_free), TEST(claims_at_once_get_different_slots),
+      TEST(who_finds_every_slot_taken_is_not_let_in),
       TEST(a_child_that_finds_every_slot_taken_has_what_is_left_for_itself), TEST(all_slots_of_the_dead_come_back),
       TEST(three_hundred_can_join_at_once), TEST(a_process_that_joins_again_as_another_program_holds_nothing_yet),
       TEST(a_run_is_joined_by_its_path_where_its_name_is_not_known), TEST(a_run_that_is_not_there_is_not_joined),
