@@ -91,7 +91,10 @@ bool callbacks_call_next(const struct heap *heap, size_t want, size_t *released)
     if (c == NULL)
         return false;
     int saved = errno; /* a request that is met leaves it as it was */
+    uint8_t inside = this_thread.inside;
+    this_thread.inside = 0; /* the program is at work, with no lock held, and may do what it may elsewhere */
     *released = c->release(c->arg, want);
+    this_thread.inside = inside;
     errno = saved;
     end_callback(c);
     return true;

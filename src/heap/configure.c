@@ -164,7 +164,7 @@ static void write_statistics(void) {
 
 void finish(void) {
     /* A signal handler may exit in the middle of anything; what it interrupted is then not fit to be judged. */
-    if (this_thread.inside != 0)
+    if (library_is_at_work())
         return;
     if ((hardened || sample_is_taken()) && threads_alone())
         (hardened ? hardened_check_all : sample_check_all)();

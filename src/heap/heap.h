@@ -287,6 +287,12 @@ static inline void local_end(void) {
     __atomic_store_n(&this_thread.busy, 0, __ATOMIC_RELEASE);
 }
 
+/* Whether the library is at work in this thread. Who finds it so is a signal handler that has interrupted it, and must neither lock
+ * anything nor use the thread's caches. A callback of the program's that it calls does not. */
+static inline bool library_is_at_work(void) {
+    return os_holds_locks() || this_thread.inside != 0 || __atomic_load_n(&this_thread.busy, __ATOMIC_RELAXED) != 0;
+}
+
 /* Begins, and gives this thread's current cache; NULL, not begun, where the thread can have none. */
 cache *local_enter(void);
 /* This thread's cache for the heap, inside local_enter … local_end; NULL if tables can't be had. */

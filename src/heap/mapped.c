@@ -20,8 +20,8 @@ static size_t charged OWN_LINE; /* for mappings; an atomic, as the other two */
 static size_t threads;
 static size_t rest;
 
-/* Whether this thread is inside the notes: a signal handler may have interrupted it there. */
-static __thread bool within __attribute__((tls_model("initial-exec")));
+/* Whether this thread is inside the notes, and how often: a signal handler may have interrupted it there, and may fork. */
+static __thread unsigned within __attribute__((tls_model("initial-exec")));
 static __thread bool is_counted __attribute__((tls_model("initial-exec")));
 
 static size_t read_size(const size_t *value) {
@@ -126,20 +126,16 @@ static bool add_if_there_is_room(size_t *count, /* NOLINT(readability-non-const-
 }
 
 /* A signal handler may map memory while its thread is inside the library, whose locks pressure would take. */
-static bool may_act(void) {
-    return !within && this_thread.inside == 0 && __atomic_load_n(&this_thread.busy, __ATOMIC_RELAXED) == 0;
-}
-
 static void deny(size_t bytes) {
-    if (may_act())
-        pressure_denied(&root_heap, bytes);
-    else
+    if (library_is_at_work())
         heap_note_denied(&root_heap);
+    else
+        pressure_denied(&root_heap, bytes);
 }
 
 static bool reserve(size_t *count, size_t units, size_t bytes) {
     for (unsigned stages = 0; !add_if_there_is_room(count, units, bytes);)
-        if (!may_act() || !pressure_relieve(&root_heap, bytes, &stages)) {
+        if (library_is_at_work() || !pressure_relieve(&root_heap, bytes, &stages)) {
             deny(bytes);
             return false;
         }
@@ -159,7 +155,7 @@ bool mapped_thread_begins(void) {
         mapped_measure_if_due();
     if (!reserve(&threads, 1, THREAD_BYTES))
         return false;
-    if (may_act())
+    if (!library_is_at_work())
         footprint_grew(THREAD_BYTES);
     return true;
 }
@@ -180,12 +176,24 @@ void mapped_thread_is_counted(void) {
 
 /* --- notes ---------------------------------------------------------------------------------------------------- */
 
-bool mapped_begin(void) {
-    if (within)
-        return false;
-    within = true;
+void mapped_lock(void) {
+    bool first = within++ == 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    os_lock(&notes.lock);
+    if (first)
+        os_lock(&notes.lock);
+}
+
+void mapped_unlock(void) {
+    if (within == 1)
+        os_unlock(&notes.lock);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    within--;
+}
+
+bool mapped_begin(void) {
+    if (within != 0)
+        return false;
+    mapped_lock();
     notes.added = notes.removed = 0;
     return true;
 }
@@ -194,9 +202,7 @@ void mapped_end(bool begun, size_t reserved) {
     size_t change = -reserved; /* modulo 2^64, as the sum is */
     if (begun) {
         change += notes.added - notes.removed;
-        os_unlock(&notes.lock);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        within = false;
+        mapped_unlock();
     }
     __atomic_fetch_add(&charged, change, __ATOMIC_RELAXED);
     ptrdiff_t grown = (ptrdiff_t)(change + reserved);
@@ -205,7 +211,7 @@ void mapped_end(bool begun, size_t reserved) {
     if (grown <= 0)
         return;
     shared_note_had(); /* only now: the system may have refused what was reserved */
-    if (may_act())
+    if (!library_is_at_work())
         footprint_grew((size_t)grown);
 }
 
@@ -346,16 +352,6 @@ size_t mapped_examine(void) {
 }
 
 /* --- fork ----------------------------------------------------------------------------------------------------- */
-
-void mapped_lock(void) {
-    if (!within)
-        os_lock(&notes.lock);
-}
-
-void mapped_unlock(void) {
-    if (!within)
-        os_unlock(&notes.lock);
-}
 
 /* Only the forking thread lives on, and nobody measures. */
 void mapped_after_fork_in_child(void) {

@@ -49,12 +49,12 @@ static void write_word(uint64_t *word, uint64_t value) { // NOLINT(readability-n
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-static COLD void begin_as_child(void);
+static COLD bool begin_as_child(void);
 
 /* False where this process is not, or no longer, in the run. */
 static inline bool takes_part(void) {
-    if (UNLIKELY(__atomic_load_n(&own->has_slot, __ATOMIC_ACQUIRE) == 0))
-        begin_as_child();
+    if (UNLIKELY(__atomic_load_n(&own->has_slot, __ATOMIC_ACQUIRE) == 0) && !begin_as_child())
+        return false;
     return LIKELY(shared != NULL);
 }
 
@@ -278,12 +278,21 @@ static void begin_sharing(void) {
         begin_without_slot();
 }
 
-static void begin_as_child(void) {
+/* False in a signal handler that has interrupted it: what it maps is charged with what is next. */
+static bool begin_as_child(void) {
+    static __thread bool beginning __attribute__((tls_model("initial-exec")));
+    if (beginning)
+        return false;
+    beginning = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     os_lock(&own->lock);
     if (own->has_slot == 0 && shared != NULL)
         begin_sharing();
     __atomic_store_n(&own->has_slot, 1, __ATOMIC_RELEASE);
     os_unlock(&own->lock);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    beginning = false;
+    return true;
 }
 
 /* Free memory that parent and child both take into use again is there twice, and no charge tells of it. So where the limit may be

@@ -569,7 +569,7 @@ void threads_after_fork_in_child(void) {
         mine->revoked = false;
         mine->id = os_thread_id();
     }
-    threads_lock = (os_mutex){0};
+    os_unlock(&threads_lock);
     others_were_lost |= dead != NULL;
     for (thread *next; dead != NULL; dead = next) {
         next = dead->next;

@@ -95,6 +95,8 @@ void os_lock(os_mutex *mutex);
 void os_unlock(os_mutex *mutex);
 /* Waits for the lock no longer than about this. False if it could not be had. */
 bool os_lock_within(os_mutex *mutex, unsigned milliseconds);
+/* Whether this thread has locked any, or is about to: then a signal handler that interrupted it must not. */
+bool os_holds_locks(void);
 /* Around fork: the calling thread has locked every lock, and locking and unlocking mean nothing to it until it says that
  * it no longer has. */
 void os_hold_all(bool held);

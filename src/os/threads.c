@@ -48,9 +48,27 @@ void os_hold_all(bool held) {
     __atomic_store_n(&all_held_by, held ? __builtin_thread_pointer() : NULL, __ATOMIC_RELAXED);
 }
 
+/* Counted before a lock is had, and until after it is given up: what a signal handler finds here is never too little. */
+static __thread unsigned locks_held __attribute__((tls_model("initial-exec")));
+
+static inline void count_lock(void) {
+    locks_held++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void count_unlock(void) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    locks_held--;
+}
+
+bool os_holds_locks(void) {
+    return locks_held != 0;
+}
+
 void os_lock(os_mutex *mutex) {
     if (i_hold_all())
         return;
+    count_lock();
     uint32_t expected = FREE;
     if (UNLIKELY(
             !__atomic_compare_exchange_n(&mutex->state, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
@@ -65,9 +83,12 @@ static bool try_lock(os_mutex *mutex) {
 bool os_lock_within(os_mutex *mutex, unsigned milliseconds) {
     if (i_hold_all())
         return true;
+    count_lock();
     for (unsigned left = milliseconds * (1000 / TRY_US); !try_lock(mutex); left--) {
-        if (left == 0)
+        if (left == 0) {
+            count_unlock();
             return false;
+        }
         os_pause(TRY_US);
     }
     return true;
@@ -78,6 +99,7 @@ void os_unlock(os_mutex *mutex) {
         return;
     if (UNLIKELY(__atomic_exchange_n(&mutex->state, FREE, __ATOMIC_RELEASE) == HELD_WITH_SLEEPERS))
         futex(&mutex->state, FUTEX_WAKE, 1, NULL);
+    count_unlock();
 }
 
 void os_pause(unsigned microseconds) {

@@ -3,6 +3,7 @@
  *
  * Each case is a process of its own, in which the library starts anew. */
 #include "apart.h"
+#include "heap/heap.h"
 
 #include <pthread.h>
 #include <ration/ration.h>
@@ -27,6 +28,8 @@ static bool child_goes_on(void) {
     pid_t child = fork();
     if (child == 0) {
         alarm(SECONDS);
+        if (library_is_at_work())
+            _exit(1);
         for (size_t i = 1; i < 1 << 20; i *= 8)
             rn_free(rn_malloc(i));
         rn_heap_trim(rn_heap_root());
@@ -36,13 +39,13 @@ static bool child_goes_on(void) {
 }
 
 static void fork_beside_a_thread(void) {
-    pthread_t thread;
-    REQUIRE(pthread_create(&thread, NULL, allocate, NULL) == 0);
+    pthread_t other;
+    REQUIRE(pthread_create(&other, NULL, allocate, NULL) == 0);
     for (int i = 0; i < FORKS; i++)
         if (!child_goes_on())
             _exit(1);
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-    pthread_join(thread, NULL);
+    pthread_join(other, NULL);
     _exit(0);
 }
 

@@ -88,6 +88,23 @@ static void lowering_a_limit_tells_callbacks_how_much_is_wanted(void) {
     rn_heap_destroy(heap);
 }
 
+static size_t note_library_at_work(void *at_work, size_t want) {
+    (void)want;
+    *(bool *)at_work = library_is_at_work();
+    return 0;
+}
+
+/* A signal handler that finds it so may do less. */
+static void the_library_is_not_at_work_while_a_callback_is(void) {
+    bool at_work = true;
+    rn_heap *heap = made(NULL, "full", 8 * MIB);
+    CHECK(rn_heap_malloc(heap, 4 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 0, note_library_at_work, &at_work));
+    CHECK(rn_heap_malloc(heap, 6 * MIB) == NULL);
+    CHECK(!at_work && !library_is_at_work());
+    rn_heap_destroy(heap);
+}
+
 static void a_request_that_callbacks_met_leaves_errno_as_it_was(void) {
     rn_heap *heap = made(NULL, "errno", 4 * MIB);
     cached.block = rn_heap_malloc(heap, 3 * MIB);
@@ -310,7 +327,7 @@ static void a_heap_without_callbacks_waits_for_none(void) {
 }
 
 TESTS(TEST(every_size_is_denied_at_a_full_limit), TEST(who_asks_for_too_much_takes_no_room_from_others),
-      TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
+      TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted), TEST(the_library_is_not_at_work_while_a_callback_is),
       TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
       TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called),
       TEST(it_waits_for_slow_ones_too), TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once),

@@ -91,6 +91,21 @@ static void whoever_holds_all_locks_passes_them(void) {
     CHECK_EQ(0u, mutex.state);
 }
 
+static void a_thread_knows_whether_it_holds_locks(void) {
+    os_mutex other = {0};
+    CHECK(!os_holds_locks());
+    os_lock(&mutex);
+    CHECK(os_lock_within(&other, 0) && !os_lock_within(&other, 1));
+    os_unlock(&mutex);
+    CHECK(os_holds_locks());
+    os_unlock(&other);
+    CHECK(!os_holds_locks());
+    os_hold_all(true);
+    os_lock(&mutex);
+    os_hold_all(false);
+    CHECK(!os_holds_locks());
+}
+
 static bool stop;
 
 static void *spin(void *unused) {
@@ -123,5 +138,6 @@ static void threads_may_use_restartable_sequences_where_the_kernel_has_them(void
 }
 
 TESTS(TEST(a_lock_lets_one_thread_in), TEST(a_lock_keeps_errno), TEST(whoever_holds_all_locks_passes_them),
-      TEST(the_end_of_each_watched_thread_is_told_once), TEST(the_end_is_told_on_the_thread_that_ends),
-      TEST(a_barrier_passes_threads_that_run), TEST(threads_may_use_restartable_sequences_where_the_kernel_has_them))
+      TEST(a_thread_knows_whether_it_holds_locks), TEST(the_end_of_each_watched_thread_is_told_once),
+      TEST(the_end_is_told_on_the_thread_that_ends), TEST(a_barrier_passes_threads_that_run),
+      TEST(threads_may_use_restartable_sequences_where_the_kernel_has_them))

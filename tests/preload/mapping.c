@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
 
 /* The preload library's, where it is there. */
 #define WEAK __attribute__((weak))
@@ -18,6 +19,11 @@ extern rn_heap *heap_of_ration(rn_heap *, const char *, size_t) __asm__("rn_heap
 extern void push_of_ration(rn_heap *) __asm__("rn_heap_push") WEAK;
 extern void pop_of_ration(void) __asm__("rn_heap_pop") WEAK;
 extern int limit_of_ration(rn_heap *, size_t) __asm__("rn_heap_set_limit") WEAK;
+extern void destroy_of_ration(rn_heap *) __asm__("rn_heap_destroy") WEAK;
+extern void retire_of_ration(rn_heap *) __asm__("rn_heap_retire") WEAK;
+extern size_t trim_of_ration(rn_heap *) __asm__("rn_heap_trim") WEAK;
+extern int on_pressure_of_ration(rn_heap *, int, size_t (*)(void *, size_t),
+                                 void *) __asm__("rn_heap_on_pressure") WEAK;
 
 /* Not in every libc. */
 extern int protect_by_key(void *, size_t, int, int) __asm__("pkey_mprotect") WEAK;
@@ -349,6 +355,92 @@ static void handlers_map_while_their_thread_does(void) {
     MUST(mapped_then != 0);
 }
 
+/* --- handlers at the limit: in whatever of the library's they interrupt, they map, or are denied, and do not wait --- */
+
+enum { BLOCKS = 2000, HANDLED = 4000 };
+
+static size_t map_in_callback(void *argument, size_t want) {
+    (void)argument, (void)want;
+    char *range = map(PAGE, RW, OWN);
+    if (range != MAP_FAILED)
+        munmap(range, PAGE);
+    return 0;
+}
+
+/* Not by the timer that ends this process should it wait for ever. */
+static void handle_often(void) {
+    timer_t timer;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct sigaction action = {.sa_handler = map_in_handler, .sa_flags = SA_RESTART};
+    sigaction(SIGUSR1, &action, NULL);
+    MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    timer_settime(timer, 0, &(struct itimerspec){{0, 200000}, {0, 200000}}, NULL);
+}
+
+static void use_heaps(size_t turn) {
+    rn_heap *heap = heap_of_ration(NULL, "short-lived", 0);
+    if (heap == NULL)
+        return;
+    push_of_ration(heap);
+    void *volatile block = malloc(100);
+    pop_of_ration();
+    if (turn % 2 == 0) {
+        destroy_of_ration(heap);
+        return;
+    }
+    retire_of_ration(heap);
+    free(block);
+}
+
+static void make_thread(void) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+        pthread_join(thread, NULL);
+}
+
+static void make_child(void) {
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    MUST(child > 0 && ended_well(child));
+}
+
+static void use_the_rest(size_t turn) {
+    if (turn % 8 == 0)
+        use_heaps(turn / 8);
+    if (turn % 8 == 1)
+        figures();
+    if (turn % 64 == 2)
+        trim_of_ration(root_of_ration());
+    if (turn % 64 == 3)
+        make_thread();
+    if (turn % 256 == 4)
+        make_child();
+    char *range = map(4 * PAGE, RW, OWN);
+    if (range != MAP_FAILED)
+        munmap(range, 4 * PAGE);
+}
+
+static void work_at_the_limit(void) {
+    static char *volatile blocks[BLOCKS];
+    size_t denied = 0;
+    set_limit(16 * MIB);
+    MUST(on_pressure_of_ration(root_of_ration(), 0, map_in_callback, NULL) == 0);
+    handle_often();
+    for (unsigned turn = 1, random = 1; handled < HANDLED || mapped_then == 0; turn++) {
+        random = random * 1664525 + 1013904223;
+        char *volatile *block = &blocks[random % (unsigned)BLOCKS];
+        free(*block);
+        *block = malloc((random >> 8) % 30000);
+        if (*block == NULL)
+            denied++;
+        else
+            **block = 1;
+        use_the_rest(turn);
+    }
+    MUST(denied != 0);
+}
+
 static void each_call_meets_the_limit(void) {
     if (counted_here())
         CHECK(ends_well(meet_the_limit, 120));
@@ -379,10 +471,16 @@ static void signal_handlers_may_map(void) {
         CHECK(ends_well(handlers_map_while_their_thread_does, 0));
 }
 
+static void signal_handlers_may_map_at_the_limit(void) {
+    if (counted_here())
+        CHECK(ends_well(work_at_the_limit, 240));
+}
+
 TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over),
       TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
       TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
       TEST(what_a_thread_begins_with_is_in_no_pushed_heap), TEST(what_is_mapped_past_libc_counts_as_measured),
       TEST(each_call_meets_the_limit), TEST(what_was_touched_is_denied_at_the_limit),
       TEST(what_is_read_of_a_file_takes_no_room), TEST(shared_memory_takes_room),
-      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map))
+      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map),
+      TEST(signal_handlers_may_map_at_the_limit))
