@@ -44,6 +44,7 @@ typedef struct run_state {
     offer offer;
     bool shares; /* offer is there */
     pid_t program;
+    uint64_t most_resident; /* of it, ever, what is of files included; once it has ended */
     const char *name;
     time_t begun;
     stray strays[STRAYS_MAX];

@@ -88,6 +88,21 @@ static void append_denied(const run_state *state, char *paragraph) {
                totals->denied == 1 ? "was" : "were");
 }
 
+/* What was resident in the end, if the program could tell then; or at most: as much as ever was, of what it holds. */
+static void append_footprint(const run_state *state, char *paragraph) {
+    const shared_slot *slot = &state->offer.last;
+    uint64_t most = state->most_resident < slot->footprint ? state->most_resident : slot->footprint;
+
+    if (slot->resident != 0) {
+        append_size(paragraph, " Of %s in the end", slot->footprint);
+        append_size(paragraph, " (%s resident)", slot->resident);
+        return;
+    }
+    append_size(paragraph, " Of %s when it last told", slot->footprint);
+    if (most != 0)
+        append_size(paragraph, " (at most %s resident)", most);
+}
+
 /* Where the program's memory was when it last told. */
 static void append_place(const run_state *state, char *paragraph) {
     const shared_slot *slot = &state->offer.last;
@@ -95,9 +110,7 @@ static void append_place(const run_state *state, char *paragraph) {
 
     if (slot->footprint == 0)
         return;
-    append_size(paragraph, " Of %s in the end", slot->footprint);
-    if (slot->resident != 0)
-        append_size(paragraph, " (%s resident)", slot->resident);
+    append_footprint(state, paragraph);
     append_size(paragraph, " %s was live,", slot->live - cached);
     if (cached != 0)
         append_size(paragraph, " %s cached,", cached);

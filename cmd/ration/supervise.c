@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -84,15 +85,17 @@ static void look_for_strays(run_state *state) {
 /* Reaps all that have ended. True if the program was among them. */
 static bool reap(run_state *state, int *status) {
     bool ended = false;
+    struct rusage used;
     int this_status;
     pid_t pid;
 
     if (state->shares)
         offer_sweep(&state->offer); /* while the dead still have their numbers */
-    while ((pid = waitpid(-1, &this_status, WNOHANG)) > 0)
+    while ((pid = wait4(-1, &this_status, WNOHANG, &used)) > 0)
         if (pid == state->program) {
             ended = true;
             *status = this_status;
+            state->most_resident = (uint64_t)used.ru_maxrss * 1024;
         }
     return ended;
 }

@@ -28,7 +28,7 @@ static void subtract(size_t *value, size_t bytes) { // NOLINT(readability-non-co
 static void settle(struct heap *heap, size_t used) {
     os_raise(&heap->peak, used);
     if (UNLIKELY(read_size(&heap->soft) != 0) && heap_soft_excess(heap) != 0)
-        this_thread.over = 1;
+        this_thread.due |= DUE_EASING;
 }
 
 /* --- limits --------------------------------------------------------------------------------------------------- */

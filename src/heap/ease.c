@@ -127,7 +127,7 @@ static void ease(struct heap *heap) {
 }
 
 void pressure_ease(struct heap *heap) {
-    this_thread.over = 0;
+    this_thread.due &= (uint8_t)~DUE_EASING;
     if (this_thread.relieving || __atomic_exchange_n(&easing.busy, 1, __ATOMIC_ACQUIRE))
         return;
     heap = most_overdue(heap);

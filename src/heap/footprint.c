@@ -96,8 +96,15 @@ void footprint_grew(size_t bytes) {
         return;
     bool due = mapped_measure_if_due();
     __atomic_store_n(&grown, due ? 0 : MEASURE_STEP - SOONER_STEP, __ATOMIC_RELAXED);
-    if (due)
-        shared_tell();
+    if (due && shared != NULL)
+        this_thread.due |= DUE_TELLING;
+}
+
+void footprint_tell_if_due(void) {
+    if ((this_thread.due & DUE_TELLING) == 0)
+        return;
+    this_thread.due &= (uint8_t)~DUE_TELLING;
+    shared_tell();
 }
 
 void footprint_shrunk(void) {

@@ -19,6 +19,8 @@ bool footprint_allows(size_t root_used);
 bool footprint_cover(void);
 /* The root's account was charged so much more. */
 void footprint_grew(size_t bytes);
+/* After this thread's charges: tells the command of them where they come to something. No lock is held. */
+void footprint_tell_if_due(void);
 /* The root's account, or something else that the process holds, has become less. */
 void footprint_shrunk(void);
 /* So much of the root's limit is for a thread that was just denied something: it must be able to say so. */

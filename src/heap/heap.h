@@ -226,6 +226,11 @@ typedef struct cache {
  * thread takes its caches over, and wherever every allocation must be seen. */
 extern const cache empty_cache;
 
+enum {
+    DUE_EASING = 1, /* some heap is beyond its soft limit */
+    DUE_TELLING = 2 /* the process has grown; what was charged counts as live only now */
+};
+
 /* What a thread has in thread-local storage.
  *
  * The fast paths use cache inside a restartable sequence (rseq(2), section.h). The slow paths set busy, use it, and
@@ -243,7 +248,7 @@ typedef struct local {
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
     uint8_t refused;     /* a charge, by some heap's limit */
     uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
-    uint8_t over;        /* its charge took some heap beyond its soft limit */
+    uint8_t due;         /* by its charges, once its request is done: DUE_… */
     uint8_t needs_count; /* the same of other heaps, which needs names */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;

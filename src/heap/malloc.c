@@ -3,6 +3,7 @@
  * The fast paths are sacred: no lock, no call, no count. tests/packaging holds them to their instructions. Everything
  * that must see every allocation points the thread at the empty cache instead of adding a branch here. */
 #include "malloc.h"
+#include "footprint.h"
 #include "sample.h"
 #include "section.h"
 #include "tell_valgrind.h"
@@ -93,6 +94,12 @@ static size_t most_charged(size_t size, size_t align) {
     return hardened ? size + (align > os.page_size ? align : os.page_size) + 2 * os.page_size : size;
 }
 
+static COLD void do_what_is_due(struct heap *heap) {
+    footprint_tell_if_due();
+    if ((this_thread.due & DUE_EASING) != 0)
+        pressure_ease(heap);
+}
+
 /* The whole way in. clean says whether the block reads as zero. */
 static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
@@ -106,8 +113,8 @@ static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
             block = take_any(heap, size, align, clean);
     }
     this_thread.inside--;
-    if (UNLIKELY(this_thread.over))
-        pressure_ease(heap);
+    if (UNLIKELY(this_thread.due))
+        do_what_is_due(heap);
     tell_taken(block, size, *clean);
     return LIKELY(block != NULL) ? block : denied(heap, size);
 }
@@ -273,8 +280,8 @@ static void *resize_large(span *s, size_t size) {
     for (unsigned stages = 0; UNLIKELY(resized == NULL) && pressure_relieve(heap, size, &stages);)
         resized = large_resize(s, size);
     tell_copying(false);
-    if (UNLIKELY(this_thread.over))
-        pressure_ease(heap);
+    if (UNLIKELY(this_thread.due))
+        do_what_is_due(heap);
     if (resized == NULL)
         return denied(heap, size);
     if (resized == block) {

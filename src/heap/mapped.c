@@ -142,6 +142,13 @@ static bool reserve(size_t *count, size_t units, size_t bytes) {
     return true;
 }
 
+static void note_growth(size_t bytes) {
+    if (library_is_at_work())
+        return;
+    footprint_grew(bytes);
+    footprint_tell_if_due();
+}
+
 bool mapped_reserve(size_t bytes) {
     if (bytes == 0)
         return true;
@@ -155,8 +162,7 @@ bool mapped_thread_begins(void) {
         mapped_measure_if_due();
     if (!reserve(&threads, 1, THREAD_BYTES))
         return false;
-    if (!library_is_at_work())
-        footprint_grew(THREAD_BYTES);
+    note_growth(THREAD_BYTES);
     return true;
 }
 
@@ -211,8 +217,7 @@ void mapped_end(bool begun, size_t reserved) {
     if (grown <= 0)
         return;
     shared_note_had(); /* only now: the system may have refused what was reserved */
-    if (!library_is_at_work())
-        footprint_grew((size_t)grown);
+    note_growth((size_t)grown);
 }
 
 void mapped_note(uintptr_t start, size_t size, interval_state state, size_t charge) {

@@ -181,7 +181,6 @@ void shared_tell(void) {
         write_word(&mine->peak, footprint);
     write_word(&mine->live, live_bytes_now());
     write_word(&mine->cached, thread_cached_bytes());
-    write_word(&mine->resident, mapped_resident_bytes());
     write_word(&mine->used, used);
     write_word(&mine->free, pages.dirty);
     write_word(&mine->mapped, mapped_bytes());
@@ -196,6 +195,8 @@ void shared_tell_last(void) {
         return;
     mapped_measure();
     shared_tell();
+    if (shared != NULL)
+        write_word(&mine->resident, mapped_resident_bytes());
 }
 
 void shared_tell_autopsy(unsigned number) {

@@ -34,8 +34,9 @@ typedef struct shared_slot {
     uint64_t stack; /* where its stack begins, as the command sees it: elsewhere once it has become another program */
     /* As it last told: bytes, but for counts and times. */
     uint64_t footprint, peak, live, used, free, mapped, rest, returned;
-    uint64_t cached;   /* of live, by the thread that told */
-    uint64_t resident; /* 0: not measured */
+    uint64_t cached; /* of live, by the thread that told */
+    uint64_t
+        resident; /* in the end; 0 before, since what has just been charged is yet to be written to, and where not measured */
     uint64_t denied, pressure_us;
     /* The autopsy that it has left: its own idea of its number, 0 for none; and the number behind that in the file's name. */
     uint32_t autopsy_pid, autopsy_number;

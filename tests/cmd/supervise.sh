@@ -72,16 +72,24 @@ END
 same "a program ends by what it was denied" 7 "$(status_of "$ration" run --limit 32M ./denied)"
 same "and that is told" 1 "$(grep -c '1 request of 1 process was' complaint)"
 
-# holds MIB [cached]: keeps so much; or, after blocks that the cache has now, keeps it and ends where nothing is told.
+# holds MIB [HOW]: keeps so much. HOW has it end where nothing is told: cached, by _exit, after blocks that the cache has now; killed;
+# left, by _exit; grown, likewise, after the block has come to that size.
 cat >holds.c <<'END'
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 enum { BLOCKS = 20000 };
 static char *volatile kept, *small[BLOCKS];
 static void keep(size_t bytes) {
-    kept = malloc(bytes);
+    kept = realloc(kept, bytes);
     memset(kept, 1, bytes);
+}
+static void fill_cache(void) {
+    for (int i = 0; i < BLOCKS; i++)
+        small[i] = malloc(64);
+    for (int i = 0; i < BLOCKS; i++)
+        free(small[i]);
 }
 int main(int argc, char **argv) {
     size_t bytes = strtoul(argv[1], NULL, 10) << 20;
@@ -89,11 +97,13 @@ int main(int argc, char **argv) {
         keep(bytes);
         return 0;
     }
-    for (int i = 0; i < BLOCKS; i++)
-        small[i] = malloc(64);
-    for (int i = 0; i < BLOCKS; i++)
-        free(small[i]);
+    if (strcmp(argv[2], "cached") == 0)
+        fill_cache();
+    if (strcmp(argv[2], "grown") == 0)
+        keep(bytes / 4);
     keep(bytes);
+    if (strcmp(argv[2], "killed") == 0)
+        kill(getpid(), SIGKILL);
     _exit(0);
 }
 END
@@ -123,6 +133,16 @@ same "without a limit, one that would do" \
 status_of "$ration" run --limit 64M ./holds 20 cached >/dev/null
 same "what a thread has cached is not live" "SIZE was live, SIZE cached, SIZE free between live blocks," \
     "$(shape | grep -o '[A-Z]* was live,.*blocks,')"
+for how in left killed grown; do
+    for limit in "--limit 64M" ""; do
+        # shellcheck disable=SC2086 # an option, or none
+        status_of "$ration" run $limit ./holds 20 "$how" >/dev/null
+        same "what is kept is live where the program can't tell of its end: $how $limit" \
+            "20 when it last told, 20 live, at most 20 resident" \
+            "$(mib_before 'when it last') when it last told, $(mib_before 'was live') live, at most $(mib_before resident) resident"
+        same "and hardly anything is free between it: $how $limit" "" "$(mib_before 'free between live blocks')"
+    done
+done
 
 for how in "" "--limit 64M --children each"; do
     # shellcheck disable=SC2086 # options, or none
