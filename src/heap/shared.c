@@ -109,11 +109,19 @@ static uint64_t take(uint64_t bytes, uint64_t limit) {
     return more;
 }
 
+/* What it has taken ahead of its footprint nobody holds. */
+static void raise_peak(void) {
+    uint64_t used = shared_read(&shared->used), taken = shared_read(&mine->taken);
+    uint64_t held = counted(__atomic_load_n(&last_footprint, __ATOMIC_RELAXED)),
+             ahead = taken > held ? taken - held : 0;
+    shared_raise_peak(shared, used > ahead ? used - ahead : 0);
+}
+
 void shared_note_had(void) {
     if (!took || !takes_part())
         return;
     took = false;
-    shared_raise_peak(shared, shared_read(&shared->used));
+    raise_peak();
 }
 
 bool shared_has_room(size_t footprint, size_t withheld) {
@@ -177,6 +185,7 @@ void shared_tell(void) {
     page_heap_figures pages = page_heap_read();
     size_t used = __atomic_load_n(&root_heap.used, __ATOMIC_RELAXED), footprint = footprint_bytes();
     write_word(&mine->footprint, footprint);
+    raise_peak();
     if (footprint > shared_read(&mine->peak))
         write_word(&mine->peak, footprint);
     write_word(&mine->live, live_bytes_now());

@@ -133,6 +133,15 @@ same "without a limit, one that would do" \
 status_of "$ration" run --limit 64M ./holds 20 cached >/dev/null
 same "what a thread has cached is not live" "SIZE was live, SIZE cached, SIZE free between live blocks," \
     "$(shape | grep -o '[A-Z]* was live,.*blocks,')"
+# kib_held: what it says that the program held at most.
+kib_held() {
+    sed -n '1s/.* held \([0-9]*\)[0-9.]* KiB at most.*/\1/p' complaint
+}
+status_of "$ration" run true >/dev/null
+without=$(kib_held)
+status_of "$ration" run --limit 64M true >/dev/null
+same "what is taken of a limit ahead of its use is not told as held" yes \
+    "$([ "$(kib_held)" -le $((without + 64)) ] && echo yes || echo "$(kib_held) KiB, and $without without a limit")"
 for how in left killed grown; do
     for limit in "--limit 64M" ""; do
         # shellcheck disable=SC2086 # an option, or none
