@@ -151,7 +151,7 @@ void *cache_refill(cache *c, unsigned class_index) {
         store_take(c->heap, class_index, &block + 1, 1);
         return block;
     }
-    unsigned want = (room + 1) / 2;
+    unsigned want = heap_is_needed_upwards(c->heap) ? 1 : (room + 1) / 2; /* a reserve is not to lie in a cache */
     unsigned got = store_take(c->heap, class_index, array + want, want);
     if (got == 0)
         return NULL;

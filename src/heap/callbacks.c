@@ -110,9 +110,9 @@ bool callbacks_are_there(struct heap *top) {
 }
 
 /* Not for long, and once for each call, since the callback may wait for a lock that this thread holds. */
-bool callbacks_begin_soon(bool *waited) {
+bool callbacks_begin_soon(void) {
     uint64_t awaited = 0, end = 0;
-    for (*waited = false; !callbacks_begin(); *waited = true) {
+    while (!callbacks_begin()) {
         uint64_t call = __atomic_load_n(&calls, __ATOMIC_RELAXED), now = os_clock_ms();
         if (call != awaited)
             end = now + PATIENCE_MS;

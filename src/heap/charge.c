@@ -36,9 +36,9 @@ static void settle(struct heap *heap, size_t used) {
 /* Whether the heap may hold so much. In the root's account lies what is nobody's, too. */
 static bool allows(const struct heap *heap, size_t used) {
     if (heap->parent == NULL)
-        return footprint_allows(used);
+        return footprint_allows(used, heap_is_needed(heap));
     size_t limit = read_size(&heap->limit);
-    if (LIKELY(limit == 0 || used <= limit - heap_withheld(limit)))
+    if (LIKELY(limit == 0 || used <= limit - heap_withheld(heap, limit)))
         return true;
     return used <= limit && heap_is_needed(heap);
 }
@@ -128,7 +128,7 @@ static void undo(struct heap *heap, const struct heap *end, size_t bytes) {
 
 /* Looks before it adds: what is too much must not be seen by others that ask for what fits. */
 static bool add_within(struct heap *heap, size_t bytes) {
-    if (UNLIKELY(this_thread.needs_count != 0))
+    if (UNLIKELY(heap_is_any_needed()))
         heap_end_need(heap);
     if (UNLIKELY(!allows(heap, read_size(&heap->used) + bytes)))
         return false;
@@ -157,19 +157,10 @@ static bool climb(struct heap *heap, size_t bytes) {
     return true;
 }
 
-/* What a thread in need is given, and gives back, is of a reserve: that is not for others. */
-static bool is_in_need(const struct heap *heap) {
-    if (LIKELY(this_thread.needs_count == 0 && !this_thread.denied))
-        return false;
-    for (heap = heap->parent; heap->parent != NULL; heap = heap->parent)
-        if (heap_is_needed(heap))
-            return true;
-    return this_thread.denied;
-}
-
-/* Has the ancestors bear so much for the heap, and some credit if they can. */
+/* Has the ancestors bear so much for the heap, and some credit if they can: what a thread in need is given, and gives back, is of a
+ * reserve, which is not for others. */
 static bool charge_parent(struct heap *heap, size_t bytes) {
-    if (credit_allowed(heap) != 0 && !is_in_need(heap) && climb(heap->parent, bytes + CREDIT_MIN)) {
+    if (credit_allowed(heap) != 0 && !heap_is_needed_upwards(heap->parent) && climb(heap->parent, bytes + CREDIT_MIN)) {
         add(&heap->credit, CREDIT_MIN);
         return true;
     }
@@ -218,7 +209,7 @@ void heap_uncharge(struct heap *heap, size_t bytes) {
         struct heap *parent = heap->parent;
         size_t surplus = bytes;
         if (parent != NULL) {
-            size_t most = is_in_need(heap) ? 0 : credit_allowed(heap);
+            size_t most = heap_is_needed_upwards(parent) ? 0 : credit_allowed(heap);
             add(&heap->credit, bytes);
             surplus = take_surplus(heap, most, most / 2);
         }

@@ -83,7 +83,7 @@ static void set_soft_limit(const char *value) {
 static void set_reserve(const char *value) {
     size_t bytes = strcmp(value, "0") == 0 ? 0 : read_size("RATION_RESERVE", value);
     if (bytes != 0 || strcmp(value, "0") == 0)
-        footprint_set_reserve(bytes);
+        heap_set_reserve(bytes);
 }
 
 /* A number below a bound, then what must stand behind it. */

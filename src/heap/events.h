@@ -15,7 +15,10 @@ struct heap_events {
 /* NULL where nobody listens. */
 extern const struct heap_events *heap_events;
 
-/* To be called where a request is denied, before footprint_note_denied. */
+/* The nearest of the heap that was asked and its ancestors whose limit denied so many bytes; NULL where the system did, or would
+ * have: there is a size that no process could have. */
+struct heap *heap_that_denied(struct heap *asked, size_t bytes);
+/* To be called where a request is denied, before heap_note_need. */
 void heap_tell_denied(struct heap *asked, size_t bytes);
 
 #pragma GCC visibility pop

@@ -1,7 +1,6 @@
 /* footprint.c: what the whole process holds, and whether it may.
  *
- * It is looked at wherever the root's account is charged. A part of the limit is withheld, the reserve: only a thread that was
- * just denied something gets it, to unwind its stack and say why. Start with footprint_allows. */
+ * It is looked at wherever the root's account is charged. Start with footprint_allows. */
 #include "footprint.h"
 
 #include "hardened.h"
@@ -12,8 +11,6 @@ enum {
     MEASURE_STEP = 1 << 20,
     SOONER_STEP = 128 << 10, /* where it was not due */
 };
-
-static size_t reserve_wanted = RESERVE;
 
 /* Charged to the root since what others have mapped was last measured. */
 static size_t grown OWN_LINE;
@@ -37,55 +34,34 @@ size_t footprint_limit(void) {
     return own == 0 || (together != 0 && together < own) ? together : own;
 }
 
-void footprint_set_reserve(size_t bytes) {
-    reserve_wanted = bytes;
-}
-
-static size_t reserve_of(size_t limit) {
-    size_t most = limit / RESERVE_PART;
-    return reserve_wanted < most ? reserve_wanted : most;
-}
-
-/* Whether so much lies within the limit, or, for one who was denied, within what is withheld of it. */
-static bool is_within(size_t bytes, size_t limit) {
-    return bytes <= (this_thread.denied ? limit : limit - reserve_of(limit));
-}
-
-static size_t withheld_of_shared(void) {
-    return this_thread.denied ? 0 : reserve_of(shared_limit());
-}
-
 static bool is_limited(void) {
     return __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED) != 0 || shared_limited();
 }
 
-static bool own_limit_allows(size_t bytes) {
-    size_t limit = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
-    return limit == 0 || is_within(bytes, limit);
+static size_t withheld(size_t limit, bool in_need) {
+    return in_need ? 0 : heap_withheld(&root_heap, limit);
 }
 
-bool footprint_allows(size_t root_used) {
+static bool own_limit_allows(size_t bytes, bool in_need) {
+    size_t limit = __atomic_load_n(&root_heap.limit, __ATOMIC_RELAXED);
+    return limit == 0 || bytes <= limit - withheld(limit, in_need);
+}
+
+bool footprint_allows(size_t root_used, bool in_need) {
     if (LIKELY(!is_limited()))
         return true;
     size_t bytes = root_used + beside_the_heaps();
-    return own_limit_allows(bytes) && (!shared_limited() || shared_has_room(bytes, withheld_of_shared()));
-}
-
-/* Who was denied has the reserve until there is room without it. */
-static void end_need(void) {
-    this_thread.denied = 0;
-    this_thread.denied = !heap_has_room(&root_heap, 0);
+    return own_limit_allows(bytes, in_need) &&
+           (!shared_limited() || shared_has_room(bytes, withheld(shared_limit(), in_need)));
 }
 
 bool footprint_cover(void) {
-    if (LIKELY(!is_limited())) {
-        this_thread.denied = 0;
+    if (LIKELY(!is_limited()))
         return true;
-    }
-    if (UNLIKELY(this_thread.denied))
-        end_need();
     size_t bytes = footprint_bytes();
-    return own_limit_allows(bytes) && (!shared_limited() || shared_cover(bytes, withheld_of_shared()));
+    bool in_need = heap_is_needed(&root_heap);
+    return own_limit_allows(bytes, in_need) &&
+           (!shared_limited() || shared_cover(bytes, withheld(shared_limit(), in_need)));
 }
 
 void footprint_grew(size_t bytes) {
@@ -110,9 +86,4 @@ void footprint_tell_if_due(void) {
 void footprint_shrunk(void) {
     if (UNLIKELY(shared_limited()))
         shared_settle(footprint_bytes());
-}
-
-void footprint_note_denied(void) {
-    if (!heap_has_room(&root_heap, os.page_size))
-        this_thread.denied = 1;
 }

@@ -13,8 +13,9 @@ size_t footprint_bytes(void);
 size_t footprint_of_all(void);
 /* The least of the limits that bound it; 0 where none does. */
 size_t footprint_limit(void);
-/* Whether the process may hold what it does, were the root's account so much; asking changes nothing. */
-bool footprint_allows(size_t root_used);
+/* Whether the process may hold what it does, were the root's account so much, for a thread that is in need there or is not; asking
+ * changes nothing. */
+bool footprint_allows(size_t root_used, bool in_need);
 /* The same of what it does hold: room for it is taken of the limit that it shares. False where there is none. */
 bool footprint_cover(void);
 /* The root's account was charged so much more. */
@@ -23,10 +24,6 @@ void footprint_grew(size_t bytes);
 void footprint_tell_if_due(void);
 /* The root's account, or something else that the process holds, has become less. */
 void footprint_shrunk(void);
-/* So much of the root's limit is for a thread that was just denied something: it must be able to say so. */
-void footprint_set_reserve(size_t bytes);
-/* This thread's request was denied. */
-void footprint_note_denied(void);
 
 #pragma GCC visibility pop
 

@@ -110,13 +110,17 @@ bool heap_has_room(const struct heap *, size_t bytes);
 size_t heap_excess(const struct heap *, size_t bytes, size_t limit);
 /* What is withheld of a limit, unless the program asked for another reserve: */
 enum { RESERVE = 64 << 10, RESERVE_PART = 16 /* of a small limit it is no more than this part */ };
-/* What is withheld of a heap's limit, the root's aside: a thread may have it where it is in need, which is noted where it is
- * denied something in the heap or below it, of this heap and each above that is short of room, and ends with that. A thread that
- * is in need in more than NEEDS heaps is so in the last of them. (reserve.c) */
-size_t heap_withheld(size_t limit);
+/* What is withheld of a heap's limit: a thread may have it where it is in need, which is noted where it is denied something in
+ * the heap or below it, of this heap and each above that is short of room, and ends with that. A thread that is in need in more
+ * than NEEDS heaps beside the root is so in the last of them. (reserve.c) */
+size_t heap_withheld(const struct heap *, size_t limit);
+/* What is withheld of the root's limit, instead of RESERVE. */
+void heap_set_reserve(size_t bytes);
 void heap_note_need(const struct heap *);
 void heap_end_need(const struct heap *);
 bool heap_is_needed(const struct heap *);
+/* Of it or one above it. */
+bool heap_is_needed_upwards(const struct heap *);
 /* Gives the heap's credit back to its ancestors. */
 void heap_return_credit(struct heap *);
 /* How far the heap is beyond its soft limit. */
@@ -247,15 +251,19 @@ typedef struct local {
     uint8_t aborting;    /* for a misuse: what it frees stays */
     uint8_t relieving;   /* runs pressure: its own requests are denied without */
     uint8_t refused;     /* a charge, by some heap's limit */
-    uint8_t denied;      /* at the process's limit, a moment ago: it may use the reserve */
     uint8_t due;         /* by its charges, once its request is done: DUE_… */
-    uint8_t needs_count; /* the same of other heaps, which needs names */
+    uint8_t needs_root;  /* it was denied something a moment ago, and may use what is withheld of the root's limit; */
+    uint8_t needs_count; /* and of those of the heaps that needs names */
     uint64_t wait_until; /* at the process's limit: when its request is denied; 0 if it has not waited */
     struct thread *thread;
     const rn_heap *needs[NEEDS];
 } local;
 
 extern __thread local this_thread __attribute__((tls_model("initial-exec")));
+
+static inline bool heap_is_any_needed(void) {
+    return this_thread.needs_count != 0 || this_thread.needs_root;
+}
 
 /* What was current before a push, and the stack frame of who pushed. */
 struct push {

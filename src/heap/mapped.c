@@ -116,6 +116,7 @@ static bool unexamined;
 
 static bool add_if_there_is_room(size_t *count, /* NOLINT(readability-non-const-parameter): exchanged */
                                  size_t units, size_t bytes) {
+    heap_end_need(&root_heap);
     if (!heap_has_room(&root_heap, bytes))
         return false;
     __atomic_fetch_add(count, units, __ATOMIC_RELAXED);

@@ -36,6 +36,11 @@ static bool still_short(const shortage *s, size_t released) {
     return s->by_limit ? heap_without_room(s->heap, s->bytes) == s->heap : released == 0;
 }
 
+/* What was released, or at least one where there is room, whoever made it. */
+static size_t or_room(const shortage *s, size_t released) {
+    return released == 0 ? !still_short(s, 0) : released;
+}
+
 /* Free spans are in no account but the root's. */
 static void give_free_spans(const shortage *s) {
     if (s->heap != &root_heap)
@@ -72,21 +77,17 @@ static size_t release_caches(const shortage *s) {
     thread_drain_own();
     heap_bury_all_retired();
     size_t by_spans = fallen(before, used_now(s));
-    if (!still_short(s, by_spans))
-        return by_spans == 0 ? 1 : by_spans; /* whoever made the room */
-    return by_spans + release_pages(s);
+    return still_short(s, by_spans) ? by_spans + release_pages(s) : or_room(s, by_spans);
 }
 
 /* --- the program's -------------------------------------------------------------------------------------------- */
 
-/* Up to which the thread may fill the heap; of the root's limit with what is withheld of it. */
+/* Up to which the thread may fill the heap. */
 static size_t limit_of(const shortage *s) {
     if (s->new_limit != 0)
         return s->new_limit;
-    if (s->heap == &root_heap)
-        return footprint_limit();
-    size_t limit = __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED);
-    return heap_is_needed(s->heap) ? limit : limit - heap_withheld(limit);
+    size_t limit = s->heap == &root_heap ? footprint_limit() : __atomic_load_n(&s->heap->limit, __ATOMIC_RELAXED);
+    return heap_is_needed(s->heap) ? limit : limit - heap_withheld(s->heap, limit);
 }
 
 /* Where a limit is lowered it is more than was asked for. */
@@ -106,13 +107,12 @@ static size_t call_callbacks(const shortage *s) {
 /* What another thread's calls released may suffice for this one, too. If not, its own are still to be made: the other's may have
  * been for a heap that this one has nothing to do with. */
 static size_t release_by_callbacks(const shortage *s) {
-    bool waited;
-    if (!callbacks_are_there(s->heap) || !callbacks_begin_soon(&waited))
-        return s->by_limit && !still_short(s, 0);
+    if (!callbacks_are_there(s->heap) || !callbacks_begin_soon())
+        return or_room(s, 0);
     callbacks_new_round();
-    size_t released = waited && s->by_limit && !still_short(s, 0) ? 1 : call_callbacks(s);
+    size_t released = call_callbacks(s);
     callbacks_end();
-    return released;
+    return or_room(s, released);
 }
 
 /* --- other processes' ------------------------------------------------------------------------------------------- */
@@ -120,8 +120,7 @@ static size_t release_by_callbacks(const shortage *s) {
 static size_t look_for_the_dead(const shortage *s) {
     if (s->heap != &root_heap)
         return 0;
-    size_t back = shared_sweep();
-    return back == 0 ? !still_short(s, 0) : back;
+    return or_room(s, shared_sweep());
 }
 
 /* --- waiting -------------------------------------------------------------------------------------------------- */
@@ -221,14 +220,11 @@ uint64_t pressure_time(void) {
 }
 
 void pressure_denied(struct heap *heap, size_t bytes) {
-    struct heap *full =
-        heap_without_room(heap, needed(bytes == 0 ? 1 : bytes)); /* before the thread may use the reserve */
+    const struct heap *full = heap_that_denied(heap, bytes); /* before the thread may use the reserve */
     heap_note_denied(heap);
     heap_tell_denied(heap, bytes);
-    if (!this_thread.relieving) { /* what a callback is denied gives the request that it is called for no right */
+    if (!this_thread.relieving) /* what a callback is denied gives the request that it is called for no right */
         heap_note_need(heap);
-        footprint_note_denied();
-    }
     shared_tell(); /* the process may end by this, and tell no more */
     if (!this_thread.relieving && full == &root_heap)
         on_limit_denied(bytes);

@@ -14,7 +14,7 @@ void callbacks_end(void);
 bool callbacks_are_there(struct heap *top);
 /* The same as callbacks_begin, after waiting while another thread has it; not for long, since a callback may wait for a lock that this thread
  * holds. */
-bool callbacks_begin_soon(bool *waited);
+bool callbacks_begin_soon(void);
 /* All may be called once more. */
 void callbacks_new_round(void);
 /* Calls the next in the heap's subtree that was not called in this round, of the lowest priority; *released is what it says.

@@ -96,14 +96,14 @@ static void note_footprint(size_t footprint) {
 /* Whether this thread has taken some that the peak does not show yet: the system may refuse what it was taken for. */
 static __thread bool took __attribute__((tls_model("initial-exec")));
 
-/* Takes so many bytes, and a chunk more if there is room, but not for one who was denied: that would be of the reserve. Gives what
+/* Takes so many bytes, and a chunk more if there is room, but not for one in need: that would be of the reserve. Gives what
  * it took; 0 where there is no room. */
 static uint64_t take(uint64_t bytes, uint64_t limit) {
     uint64_t used = shared_read(&shared->used), more;
     do {
         if (used + bytes > limit)
             return 0;
-        more = !this_thread.denied && used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
+        more = !heap_is_needed(&root_heap) && used + bytes + CHUNK <= limit ? bytes + CHUNK : bytes;
     } while (!__atomic_compare_exchange_n(&shared->used, &used, used + more, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     took = true;
     return more;
@@ -128,7 +128,7 @@ bool shared_has_room(size_t footprint, size_t withheld) {
     if (!takes_part())
         return true;
     uint64_t needed = counted(footprint), taken = shared_read(&mine->taken);
-    return needed <= taken || shared_read(&shared->used) + (needed - taken) <= shared_limit() - withheld;
+    return shared_read(&shared->used) + needed - taken <= shared_limit() - withheld;
 }
 
 bool shared_cover(size_t footprint, size_t withheld) {

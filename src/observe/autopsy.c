@@ -1,6 +1,7 @@
 /* autopsy.c: the file that a denied request leaves: when it is written, once, and where.
  *
- * It is written under a name of its own and gets its last name when it is whole. All that it needs is here from the start, since
+ * It is written under a name of its own and gets its last name when it is whole. One for a request that is larger than the limit, a
+ * probe perhaps, leaves room for another. All that it needs is here from the start, since
  * there is no memory to be had. Start with autopsy. */
 #include "observe.h"
 
@@ -18,10 +19,6 @@ enum { PLACE_MAX = 512, NAME_MAX_BYTES = 64, NAMES = 10, WAIT_US = 1000, WAIT_TR
 static char place[PLACE_MAX]; /* the directory; empty: nothing is to be written */
 
 static size_t refused_by_system;
-
-/* Which process began last, and which came to an end with it: a child is to have its own. */
-static int began, ended;
-static const local *writer;
 
 /* --- where ---------------------------------------------------------------------------------------------------- */
 
@@ -124,13 +121,35 @@ static bool may_write(void) {
     return place[0] != 0 && os_may_look();
 }
 
-/* A program may end itself after its denial: not before the file is there. A signal handler may have interrupted the writer. */
-static void wait_for_writer(int process) {
-    for (int i = 0; i < WAIT_TRIES && __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != process; i++) {
-        if (__atomic_load_n(&writer, __ATOMIC_RELAXED) == &this_thread)
-            return;
+/* The number of the process that wrote last, and above that how far it came: a child is to have its own. */
+static uint64_t progress;
+static const local *writer;
+
+enum { WRITES, WROTE_OF_LARGER, WROTE, STAGE_SHIFT = 32 };
+
+static uint64_t progress_to(uint64_t stage) {
+    return stage << STAGE_SHIFT | (uint32_t)os_process_id();
+}
+
+static bool may_begin(bool larger, uint64_t before) {
+    return (uint32_t)before != (uint32_t)os_process_id() || (before == progress_to(WROTE_OF_LARGER) && !larger);
+}
+
+/* False where there is nothing to write, or no longer. A program may end itself after its denial: not before the file is there. A
+ * signal handler may have interrupted the writer. */
+static bool begin_writing(bool larger) {
+    for (int i = 0; i < WAIT_TRIES; i++) {
+        uint64_t before = __atomic_load_n(&progress, __ATOMIC_ACQUIRE);
+        if (!may_begin(larger, before)) {
+            if (before != progress_to(WRITES) || __atomic_load_n(&writer, __ATOMIC_RELAXED) == &this_thread)
+                return false;
+        } else if (__atomic_compare_exchange_n(&progress, &before, progress_to(WRITES), false, __ATOMIC_ACQUIRE,
+                                               __ATOMIC_RELAXED)) {
+            return true;
+        }
         os_pause(WAIT_US);
     }
+    return false;
 }
 
 void autopsy(struct heap *asked, struct heap *without_room, size_t bytes) {
@@ -138,19 +157,14 @@ void autopsy(struct heap *asked, struct heap *without_room, size_t bytes) {
         __atomic_fetch_add(&refused_by_system, 1, __ATOMIC_RELAXED);
         return;
     }
-    if (!may_write())
-        return;
-    int process = os_process_id(), before = __atomic_load_n(&began, __ATOMIC_RELAXED);
-    if (before == process ||
-        !__atomic_compare_exchange_n(&began, &before, process, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        wait_for_writer(process);
-        return;
-    }
-    __atomic_store_n(&writer, &this_thread, __ATOMIC_RELAXED);
     const denial d = {asked, without_room, bytes, __atomic_load_n(&refused_by_system, __ATOMIC_RELAXED)};
+    bool larger = is_larger_than_limit(&d);
+    if (!may_write() || !begin_writing(larger))
+        return;
+    __atomic_store_n(&writer, &this_thread, __ATOMIC_RELAXED);
     write_file(&d);
     __atomic_store_n(&writer, NULL, __ATOMIC_RELAXED);
-    __atomic_store_n(&ended, process, __ATOMIC_RELEASE);
+    __atomic_store_n(&progress, progress_to(larger ? WROTE_OF_LARGER : WROTE), __ATOMIC_RELEASE);
 }
 
 static const struct heap_events events = {.denied = autopsy};

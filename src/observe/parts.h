@@ -15,6 +15,7 @@ typedef struct denial {
 } denial;
 
 /* summary.c */
+bool is_larger_than_limit(const denial *);
 void tell_denial(const denial *);
 void tell_process(void);
 void tell_next_steps(const denial *);

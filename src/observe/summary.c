@@ -86,11 +86,8 @@ static void tell_thread(void) {
 
 static void tell_request(const denial *d) {
     begin_fact("asked");
-    if (d->bytes > PTRDIFF_MAX)
-        paper_text("more bytes than any block can have");
-    else
-        paper_number(d->bytes, 1);
-    paper_text(d->bytes > PTRDIFF_MAX ? ", of " : " bytes, of ");
+    paper_number(d->bytes, 1);
+    paper_text(" bytes, of ");
     quote(d->asked);
     paper_line();
 }
@@ -110,6 +107,10 @@ static size_t held_of(const struct heap *heap) {
     return heap == &root_heap ? footprint_bytes() : read_size(&heap->used);
 }
 
+bool is_larger_than_limit(const denial *d) {
+    return d->bytes > limit_of(d->without_room);
+}
+
 static void tell_limit(const denial *d) {
     begin_fact("no room");
     if (is_shared_limit(d->without_room))
@@ -121,7 +122,7 @@ static void tell_limit(const denial *d) {
     paper_text(", used ");
     paper_number(held_of(d->without_room), 1);
     paper_line();
-    if (d->bytes > limit_of(d->without_room)) {
+    if (is_larger_than_limit(d)) {
         paper_column(FACT_COLUMN);
         paper_text("The request is larger than the limit itself.\n");
     }
@@ -208,8 +209,7 @@ static void suggest_heaps(const struct heap *above) {
 }
 
 static void suggest_larger(const denial *d) {
-    size_t limit = limit_of(d->without_room), bytes = d->bytes > PTRDIFF_MAX ? 0 : d->bytes;
-    size_t wanted = (limit > bytes ? limit : bytes) / 2 * 3 >> 20;
+    size_t wanted = (is_larger_than_limit(d) ? d->bytes : limit_of(d->without_room)) / 2 * 3 >> 20;
     begin_step();
     paper_text("If it needs so much: ");
     if (d->without_room != &root_heap) {

@@ -85,6 +85,24 @@ static void a_heaps_own_limit_ends_nothing(void) {
     CHECK_TEXT("", said);
 }
 
+/* No limit has said no to it. */
+static void ask_for_what_no_process_has(void) {
+    volatile size_t absurd = SIZE_MAX - 4096;
+    CHECK(rn_malloc(absurd) == NULL);
+    CHECK(rn_calloc(absurd, 2) == NULL);
+    CHECK(rn_calloc((size_t)1 << 40, 1 << 20) == NULL);
+}
+
+static void ask_for_more_than_the_limit(void) {
+    CHECK(rn_malloc(17 * MIB) == NULL);
+}
+
+static void what_no_process_could_have_ends_nothing(void) {
+    CHECK_EQ(0, status_with("exit:7", "16M", ask_for_what_no_process_has));
+    CHECK_TEXT("", said);
+    CHECK_EQ(7 << 8, status_with("exit:7", "16M", ask_for_more_than_the_limit));
+}
+
 /* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 static void *held;
@@ -163,7 +181,6 @@ static void use_the_reserve(void) {
     void *large = rn_malloc(4 * MIB);
     CHECK(large != NULL);
     CHECK(another_can_take());
-    ask_for_blocks_of(70000);
     ask_for_blocks_of(4096); /* until there is no page left but those that are withheld */
     CHECK(!another_can_take());
     CHECK(can_take(32 << 10));
@@ -171,7 +188,7 @@ static void use_the_reserve(void) {
     CHECK(!can_take(32 << 10));
     rn_free(large);
     CHECK(another_can_take() && can_take(MIB));
-    ask_for_blocks_of(70000);
+    ask_for_blocks_of(4096);
     CHECK(!another_can_take());
 }
 
@@ -181,7 +198,26 @@ static void a_thread_that_was_denied_has_a_little_more(void) {
         CHECK_EQ(0, status_with("deny", "16M", use_the_reserve));
 }
 
+static size_t asked;
+
+/* As an error's text and an exception are made: small blocks of several sizes, each on a page of its own. */
+static void be_denied_and_tell(void) {
+    static const size_t sizes[] = {150, 40, 700, 24, 2000, 60, 300, 100, 1200, 90};
+    ask_for_blocks_of(asked);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        CHECK(rn_malloc(sizes[i]) != NULL);
+}
+
+static void what_tells_of_a_denial_can_be_had_whatever_was_asked_for(void) {
+    static const size_t sizes[] = {1500, 2500, 4000, 6000, 9000, 16000, 24000, 40000, 66000, 90000, 130000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && sysconf(_SC_PAGESIZE) == 4096; i++) {
+        asked = sizes[i];
+        CHECK_EQ(0, status_with("deny", "16M", be_denied_and_tell));
+    }
+}
+
 TESTS(TEST(a_denial_may_end_the_process_with_a_code), TEST(a_small_request_ends_the_process_too),
       TEST(a_denial_may_abort_the_process), TEST(a_heaps_own_limit_ends_nothing),
       TEST(a_thread_that_waits_goes_on_once_another_frees), TEST(a_thread_that_waited_long_enough_is_denied),
-      TEST(what_can_never_be_had_is_not_waited_for), TEST(a_thread_that_was_denied_has_a_little_more))
+      TEST(what_can_never_be_had_is_not_waited_for), TEST(what_no_process_could_have_ends_nothing),
+      TEST(a_thread_that_was_denied_has_a_little_more), TEST(what_tells_of_a_denial_can_be_had_whatever_was_asked_for))

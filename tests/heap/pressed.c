@@ -75,6 +75,21 @@ static size_t release_as_wanted(void *unused, size_t want) {
     return 3 * MIB;
 }
 
+static size_t raise_the_limit(void *heap, size_t want) {
+    (void)want;
+    CHECK_EQ(0, rn_heap_set_limit(heap, 16 * MIB));
+    return 0;
+}
+
+static void a_limit_that_a_callback_raised_counts(void) {
+    rn_heap *heap = made(NULL, "raised", 8 * MIB);
+    CHECK(rn_heap_malloc(heap, 5 * MIB) != NULL);
+    CHECK_EQ(0, rn_heap_on_pressure(heap, 1, raise_the_limit, heap));
+    CHECK(rn_heap_malloc(heap, 7 * MIB) != NULL);
+    CHECK_EQ(0u, stats_of(heap).denied);
+    rn_heap_destroy(heap);
+}
+
 static void lowering_a_limit_tells_callbacks_how_much_is_wanted(void) {
     rn_heap *heap = made(NULL, "lowered", 8 * MIB);
     cached.block = rn_heap_malloc(heap, 3 * MIB);
@@ -327,9 +342,10 @@ static void a_heap_without_callbacks_waits_for_none(void) {
 }
 
 TESTS(TEST(every_size_is_denied_at_a_full_limit), TEST(who_asks_for_too_much_takes_no_room_from_others),
-      TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted), TEST(the_library_is_not_at_work_while_a_callback_is),
-      TEST(a_request_that_callbacks_met_leaves_errno_as_it_was), TEST(an_absurd_size_calls_nobody),
-      TEST(a_request_of_the_whole_limit_is_met), TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called),
-      TEST(it_waits_for_slow_ones_too), TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once),
+      TEST(a_limit_that_a_callback_raised_counts), TEST(lowering_a_limit_tells_callbacks_how_much_is_wanted),
+      TEST(the_library_is_not_at_work_while_a_callback_is), TEST(a_request_that_callbacks_met_leaves_errno_as_it_was),
+      TEST(an_absurd_size_calls_nobody), TEST(a_request_of_the_whole_limit_is_met),
+      TEST(a_thread_that_waited_for_anothers_callbacks_has_its_own_called), TEST(it_waits_for_slow_ones_too),
+      TEST(a_callback_that_waits_for_a_thread_in_need_delays_it_once),
       TEST(a_callback_may_use_its_heap_while_another_thread_destroys_it),
       TEST(a_callback_may_use_its_heap_while_another_thread_retires_it), TEST(a_heap_without_callbacks_waits_for_none))

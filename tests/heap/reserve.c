@@ -138,6 +138,16 @@ static void none_of_it_is_put_by(void) {
     rn_heap_destroy(parent);
 }
 
+static void none_of_it_lies_in_a_cache(void) {
+    rn_heap *heap = made(NULL, "frugal", 4 * MIB);
+    rn_heap_trim(rn_heap_root()); /* what is free with old contents is charged a span at a time */
+    fill_but_for(heap, 4 * MIB, 0);
+    CHECK(rn_heap_malloc(heap, PIECE) == NULL);
+    CHECK(rn_heap_malloc(heap, 2000) != NULL);
+    CHECK_EQ(4u * MIB - WITHHELD + os.page_size, stats_of(heap).used);
+    rn_heap_destroy(heap);
+}
+
 static size_t had_at_once(size_t limit) {
     size_t had = 0;
     rn_heap *heap = made(NULL, "small", limit);
@@ -220,6 +230,6 @@ TESTS(TEST(a_thread_that_was_denied_has_a_little_more_and_no_other),
       TEST(what_tells_of_a_denial_can_be_had_however_much_was_left), TEST(it_is_so_through_all_limits_that_were_met),
       TEST(it_is_not_so_in_another_heap), TEST(it_ends_once_there_is_room),
       TEST(it_is_so_in_the_heaps_where_it_was_denied_last), TEST(none_of_it_is_put_by),
-      TEST(who_was_denied_elsewhere_is_as_others), TEST(what_is_given_back_of_it_is_no_credit_either),
-      TEST(what_a_callback_is_denied_gives_no_right_to_it), TEST(of_a_small_limit_it_is_a_sixteenth_in_whole_pages),
-      TEST(a_limit_may_be_lowered_to_what_is_used))
+      TEST(none_of_it_lies_in_a_cache), TEST(who_was_denied_elsewhere_is_as_others),
+      TEST(what_is_given_back_of_it_is_no_credit_either), TEST(what_a_callback_is_denied_gives_no_right_to_it),
+      TEST(of_a_small_limit_it_is_a_sixteenth_in_whole_pages), TEST(a_limit_may_be_lowered_to_what_is_used))

@@ -173,6 +173,23 @@ static void what_is_taken_covers_the_footprint_and_little_more(void) {
     CHECK(ended_well(join(&run, take_and_give)));
 }
 
+/* What was taken of it stays taken for a while. */
+static void give_some_of_the_reserve_back(void) {
+    enum { WITHHELD = 64 << 10 };
+    CHECK(shared_cover(LIMIT, 0));
+    shared_settle(LIMIT - MIB / 2);
+    CHECK_EQ(LIMIT, used());
+    CHECK(shared_has_room(LIMIT - WITHHELD, WITHHELD));
+    CHECK(!shared_has_room(LIMIT - WITHHELD + 1, WITHHELD));
+    CHECK(shared_has_room(LIMIT, 0));
+}
+
+static void what_was_taken_of_the_reserve_is_for_no_other_thread(void) {
+    static offer run;
+    begin_run(&run, SHARED_CHILDREN_SHARE);
+    CHECK(ended_well(join(&run, give_some_of_the_reserve_back)));
+}
+
 static void map_what_is_refused_and_then_some(void) {
     enum { SIZE = 4 * MIB };
     CHECK(mapped_reserve(SIZE));
@@ -839,7 +856,9 @@ static void when_the_command_is_killed_its_processes_go_on_within_the_limit(void
     CHECK(ended_well(common->member));
 }
 
-TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more), TEST(a_mapping_that_the_system_refuses_is_not_told_of),
+TESTS(TEST(what_is_taken_covers_the_footprint_and_little_more),
+      TEST(what_was_taken_of_the_reserve_is_for_no_other_thread),
+      TEST(a_mapping_that_the_system_refuses_is_not_told_of),
       TEST(the_limit_can_be_taken_to_its_last_byte_and_not_beyond),
       TEST(what_is_withheld_is_not_taken_and_asking_takes_nothing), TEST(what_one_gives_back_another_can_take),
       TEST(what_all_hold_passes_a_soft_limit), TEST(of_two_that_race_for_the_last_room_one_gets_it),

@@ -237,18 +237,20 @@ static void it_tells_what_threads_have_cached_apart(void) {
     says(" The request is larger than the limit itself.");
 }
 
-static void ask_absurdly(void) {
+static void ask_absurdly_then_be_denied(void) {
     rn_heap *heap = made(NULL, "narrow", MIB);
     volatile size_t many = SIZE_MAX / 2; /* compilers know better */
     errno = 0;
     CHECK(rn_heap_calloc(heap, many, 3) == NULL);
     CHECK_EQ(ENOMEM, errno);
+    CHECK_EQ(0, files(false));
+    ask_too_much();
 }
 
-static void a_request_that_no_memory_could_meet_counts_at_a_limit(void) {
-    CHECK_EQ(0, leave(ask_absurdly));
-    says("asked more bytes than any block can have, of heap \"narrow\"");
-    says("no room heap \"narrow\": limit 1048576, used 0");
+static void a_request_that_no_memory_could_meet_is_not_denied_by_a_limit(void) {
+    CHECK_EQ(0, leave(ask_absurdly_then_be_denied));
+    says("asked 2097152 bytes, of heap \"narrow\"");
+    says("before the system, not a limit, refused 1 request");
 }
 
 static void be_refused_then_denied(void) {
@@ -354,6 +356,26 @@ static void be_denied_thrice(void) {
 static void only_the_first_denial_leaves_one(void) {
     CHECK_EQ(0, leave(be_denied_thrice));
     says(" narrow 0 0 1.0M - 0 0 1");
+}
+
+static void be_denied_of_both_kinds(void) {
+    ask_too_much();
+    fill_known_heaps();
+    fill_known_heaps();
+    ask_too_much();
+}
+
+static void one_for_a_request_larger_than_the_limit_leaves_room_for_another(void) {
+    make_directory();
+    pid_t child = start(be_denied_of_both_kinds);
+    CHECK_EQ(0, end_of(child));
+    CHECK_EQ(2, files(false));
+    read_autopsy(child, "");
+    says(" The request is larger than the limit itself.");
+    read_autopsy(child, ".1");
+    says("asked 3145728 bytes, of heap \"parser\"");
+    is_whole();
+    remove_directory();
 }
 
 static void be_denied_and_killed(void) {
@@ -692,11 +714,12 @@ static void without_proc_parts_are_missing_and_the_rest_is_there(void) {
 
 TESTS(TEST(it_tells_who_asked_and_what_had_no_room), TEST(it_shows_the_tree_of_heaps_largest_first),
       TEST(it_shows_what_is_live_in_each_size_class), TEST(it_shows_the_largest_blocks),
-      TEST(it_tells_what_threads_have_cached_apart), TEST(a_request_that_no_memory_could_meet_counts_at_a_limit),
+      TEST(it_tells_what_threads_have_cached_apart), TEST(a_request_that_no_memory_could_meet_is_not_denied_by_a_limit),
       TEST(what_the_system_refuses_is_counted_and_no_denial), TEST(the_stack_names_the_program),
       TEST(the_largest_mappings_are_shown), TEST(names_are_made_fit_to_print),
       TEST(thousands_of_heaps_are_all_shown_in_order), TEST(heaps_are_as_they_were_after_it),
-      TEST(only_the_first_denial_leaves_one), TEST(it_is_whole_if_the_program_is_killed_right_after),
+      TEST(only_the_first_denial_leaves_one), TEST(one_for_a_request_larger_than_the_limit_leaves_room_for_another),
+      TEST(it_is_whole_if_the_program_is_killed_right_after),
       TEST(of_threads_that_race_one_writes_and_all_go_on_when_it_is_there), TEST(a_child_leaves_its_own),
       TEST(a_denial_inside_a_callback_leaves_one), TEST(a_stack_of_16_kib_will_do),
       TEST(a_lock_that_another_thread_keeps_costs_a_part_and_no_more), TEST(the_file_is_for_its_owner_alone),
