@@ -11,9 +11,13 @@
 
 enum { PRIVATE = 0600, NO_REPLACING = 1 /* RENAME_NOREPLACE, which needs _GNU_SOURCE */ };
 
+/* The program's umask may have taken from the mode what its owner needs to read it. */
 int os_create(const char *path) {
-    return (int)os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+    long file = os_syscall(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                            PRIVATE, 0, 0);
+    if (file >= 0)
+        os_syscall(SYS_fchmod, file, PRIVATE, 0, 0, 0, 0);
+    return (int)file;
 }
 
 int os_open(const char *path) {

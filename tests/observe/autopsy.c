@@ -524,8 +524,8 @@ static void a_lock_that_another_thread_keeps_costs_a_part_and_no_more(void) {
 
 /* --- where it is written -------------------------------------------------------------------------------------- */
 
-static void deny_and_look_at_the_mode(void) {
-    umask(0);
+static void deny_and_look_at_the_mode(mode_t mask) {
+    umask(mask);
     ask_too_much();
     char path[PATH_BYTES * 2];
     path_of(path, getpid(), "");
@@ -534,8 +534,17 @@ static void deny_and_look_at_the_mode(void) {
     CHECK_EQ(S_IFREG | 0600, found.st_mode);
 }
 
+static void deny_where_files_are_for_all(void) {
+    deny_and_look_at_the_mode(0);
+}
+
+static void deny_where_files_are_for_nobody(void) {
+    deny_and_look_at_the_mode(0777);
+}
+
 static void the_file_is_for_its_owner_alone(void) {
-    CHECK_EQ(0, leave(deny_and_look_at_the_mode));
+    CHECK_EQ(0, leave(deny_where_files_are_for_all));
+    CHECK_EQ(0, leave(deny_where_files_are_for_nobody));
 }
 
 static void write_victim(const char *path) {
