@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 enum { PRIVATE = 0600, NO_REPLACING = 1 /* RENAME_NOREPLACE, which needs _GNU_SOURCE */ };
@@ -54,6 +56,12 @@ size_t os_file_size_limit(void) {
     if (os_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit, 0, 0) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     return limit.rlim_cur;
+}
+
+bool os_is_zero_device(int file) {
+    struct stat status = {0};
+    return os_syscall(SYS_fstat, file, (long)&status, 0, 0, 0, 0) == 0 && S_ISCHR(status.st_mode) &&
+           status.st_rdev == makedev(1, 5);
 }
 
 int os_remove(const char *path) {

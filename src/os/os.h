@@ -164,6 +164,8 @@ void os_close(int file);
 /* How much was read, 0 at the end, or a negative errno. */
 long os_read(int file, char *text, size_t room);
 bool os_write(int file, const char *text, size_t length);
+/* Whether it is /dev/zero. */
+bool os_is_zero_device(int file);
 /* The size that no file may pass: who writes beyond is killed. */
 size_t os_file_size_limit(void);
 int os_remove(const char *path);

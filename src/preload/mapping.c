@@ -49,6 +49,12 @@ static bool is_shared(int flags) {
     return (flags & MAP_TYPE) != MAP_PRIVATE;
 }
 
+/* What of /dev/zero is mapped to be shared is memory like any other to the kernel (zero(4)). */
+static int flags_that_count(int protection, int flags, int file) {
+    bool may_be_zeros = is_of_file(flags) && is_shared(flags) && (protection & PROT_WRITE) != 0;
+    return may_be_zeros && os_may_look() && os_is_zero_device(file) ? flags | MAP_ANONYMOUS : flags;
+}
+
 static bool is_charged(int protection, int flags) {
     return (protection & PROT_WRITE) != 0 && (flags & MAP_HUGETLB) == 0 && !(is_shared(flags) && is_of_file(flags));
 }
@@ -77,13 +83,14 @@ static size_t bytes_to_reserve(uintptr_t start, size_t size, int protection, int
 
 static long map(void *start, size_t length, int protection, int flags, int file, off_t offset) {
     size_t size = whole_pages(length);
-    size_t reserved = bytes_to_reserve((uintptr_t)start, size, protection, flags);
+    int counted = flags_that_count(protection, flags, file);
+    size_t reserved = bytes_to_reserve((uintptr_t)start, size, protection, counted);
     if (!mapped_reserve(reserved))
         return -ENOMEM;
     bool begun = mapped_begin();
     long result = os_call_mmap(start, length, protection, flags, file, offset);
     if (begun && !failed(result))
-        note((uintptr_t)result, size, protection, flags);
+        note((uintptr_t)result, size, protection, counted);
     mapped_end(begun, reserved);
     return result;
 }

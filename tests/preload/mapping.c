@@ -3,6 +3,7 @@
 #include "again.h"
 #include "apart.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <ration/heap.h>
 #include <signal.h>
@@ -80,6 +81,25 @@ static void only_writable_memory_counts(void) {
     munmap(own, MIB);
     munmap(shared, MIB);
     CHECK_EQ(before, counted());
+}
+
+static void zeros_of_a_device_count_as_memory_of_no_file(void) {
+    if (!counted_here())
+        return;
+    warm_up();
+    int zeros = open("/dev/zero", O_RDWR), null = open("/dev/null", O_RDWR);
+    size_t before = counted();
+    char *shared = mmap(NULL, MIB, RW, MAP_SHARED, zeros, 0), *own = mmap(NULL, MIB, RW, MAP_PRIVATE, zeros, 0);
+    CHECK_EQ(before + 2 * MIB, counted());
+    char *read = mmap(NULL, MIB, PROT_READ, MAP_SHARED, zeros, 0);
+    CHECK(mmap(NULL, MIB, RW, MAP_SHARED, null, 0) == MAP_FAILED);
+    CHECK_EQ(before + 2 * MIB, counted());
+    munmap(shared, MIB);
+    munmap(own, MIB);
+    munmap(read, MIB);
+    CHECK_EQ(before, counted());
+    close(zeros);
+    close(null);
 }
 
 static void parts_are_unmapped_and_mapped_over(void) {
@@ -476,11 +496,11 @@ static void signal_handlers_may_map_at_the_limit(void) {
         CHECK(ends_well(work_at_the_limit, 240));
 }
 
-TESTS(TEST(only_writable_memory_counts), TEST(parts_are_unmapped_and_mapped_over),
-      TEST(a_reservation_counts_where_it_is_made_writable), TEST(a_blocks_protection_changes_nothing),
-      TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts), TEST(threads_count_until_they_end),
-      TEST(what_a_thread_begins_with_is_in_no_pushed_heap), TEST(what_is_mapped_past_libc_counts_as_measured),
-      TEST(each_call_meets_the_limit), TEST(what_was_touched_is_denied_at_the_limit),
-      TEST(what_is_read_of_a_file_takes_no_room), TEST(shared_memory_takes_room),
-      TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map),
+TESTS(TEST(only_writable_memory_counts), TEST(zeros_of_a_device_count_as_memory_of_no_file),
+      TEST(parts_are_unmapped_and_mapped_over), TEST(a_reservation_counts_where_it_is_made_writable),
+      TEST(a_blocks_protection_changes_nothing), TEST(what_is_resized_counts_at_its_new_size), TEST(the_break_counts),
+      TEST(threads_count_until_they_end), TEST(what_a_thread_begins_with_is_in_no_pushed_heap),
+      TEST(what_is_mapped_past_libc_counts_as_measured), TEST(each_call_meets_the_limit),
+      TEST(what_was_touched_is_denied_at_the_limit), TEST(what_is_read_of_a_file_takes_no_room),
+      TEST(shared_memory_takes_room), TEST(a_forked_child_has_counts_of_its_own), TEST(signal_handlers_may_map),
       TEST(signal_handlers_may_map_at_the_limit))
