@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "500M", "1.5G", "64KiB": a number and its unit, powers of 1024. False if text is something else, or 0, or too large. */
+/* "500M", "1.5G", "64KiB", "512m": a number and its unit, powers of 1024, in capitals or not. "5MB" is none: it may mean a power
+ * of 1000. False if text is something else, or 0, or too large. */
 bool size_parse(const char *text, uint64_t *bytes);
 
 /* "500ms", "2s", "1m", in milliseconds. */

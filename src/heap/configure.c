@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { LINE_BYTES = 512 };
 
@@ -45,7 +46,7 @@ static void set_statistics(const char *value) {
         refuse("RATION_STATS", value, "the name of a file, of at most 4095 bytes");
 }
 
-/* A number and its unit: powers of 1024. False if it is something else, or 0, or too large. */
+/* A number and its unit, in capitals or not: powers of 1024. False if it is something else, or 0, or too large. */
 static bool read_bytes(const char *value, size_t *bytes) {
     static const struct unit {
         const char *name;
@@ -58,7 +59,7 @@ static bool read_bytes(const char *value, size_t *bytes) {
         if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *c - '0', &number))
             return false;
     for (size_t i = 0; i < sizeof units / sizeof *units && number != 0; i++)
-        if (strcmp(c, units[i].name) == 0 && number <= (size_t)PTRDIFF_MAX >> units[i].shift) {
+        if (strcasecmp(c, units[i].name) == 0 && number <= (size_t)PTRDIFF_MAX >> units[i].shift) {
             *bytes = number << units[i].shift;
             return true;
         }

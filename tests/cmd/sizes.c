@@ -51,11 +51,19 @@ static void units_are_powers_of_1024(void) {
     CHECK_EQ((uint64_t)7 << 40, size_of("7TiB"));
 }
 
+static void capitals_or_not_is_no_matter(void) {
+    CHECK_EQ(1, size_of("1b"));
+    CHECK_EQ(3 << 10, size_of("3k"));
+    CHECK_EQ(512 << 20, size_of("512m"));
+    CHECK_EQ(512 << 20, size_of("512mib"));
+    CHECK_EQ((uint64_t)3 << 29, size_of("1.5g"));
+    CHECK_EQ((uint64_t)7 << 40, size_of("7t"));
+}
+
 static void fractions_are_cut_to_bytes(void) {
     CHECK_EQ((uint64_t)3 << 29, size_of("1.5G"));
     CHECK_EQ(512, size_of("0.5K"));
     CHECK_EQ(1, size_of("1.9B"));
-    CHECK_EQ(2 << 20, size_of("2.M"));
 }
 
 static void the_largest_size_is_an_exbibyte(void) {
@@ -65,8 +73,9 @@ static void the_largest_size_is_an_exbibyte(void) {
 }
 
 static void what_is_no_size_is_refused_and_nothing_written(void) {
-    static const char *const wrong[] = {"",    "M",    "5",    "0M",  "0.9B", "-1M",    "+1M", " 1M",  "1 M",
-                                        "1M ", "1e3M", "0x1M", "1MB", "1m",   "1.2.3M", ".5M", "nanM", "infM"};
+    static const char *const wrong[] = {"",    "M",      "5",   "0M",   "0.9B", "-1M",  "+1M",
+                                        " 1M", "1 M",    "1M ", "1e3M", "0x1M", "1MB",  "1mb",
+                                        "1Ki", "1.2.3M", ".5M", "5.M",  ".M",   "nanM", "infM"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         check_no_size(wrong[i]);
@@ -81,7 +90,7 @@ static void times_are_milliseconds(void) {
 }
 
 static void what_is_no_time_is_refused_and_nothing_written(void) {
-    static const char *const wrong[] = {"", "2", "s", "-1s", "2 s", "2h", "100000s", "1e3s"};
+    static const char *const wrong[] = {"", "2", "s", "-1s", "2 s", "2h", "2S", "100000s", "1e3s", ".5s", "1.s"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         check_no_time(wrong[i]);
@@ -98,6 +107,7 @@ static void sizes_are_shown_in_three_digits_or_so(void) {
     check_shown(UINT64_MAX, "16777216 TiB");
 }
 
-TESTS(TEST(units_are_powers_of_1024), TEST(fractions_are_cut_to_bytes), TEST(the_largest_size_is_an_exbibyte),
-      TEST(what_is_no_size_is_refused_and_nothing_written), TEST(times_are_milliseconds),
-      TEST(what_is_no_time_is_refused_and_nothing_written), TEST(sizes_are_shown_in_three_digits_or_so))
+TESTS(TEST(units_are_powers_of_1024), TEST(capitals_or_not_is_no_matter), TEST(fractions_are_cut_to_bytes),
+      TEST(the_largest_size_is_an_exbibyte), TEST(what_is_no_size_is_refused_and_nothing_written),
+      TEST(times_are_milliseconds), TEST(what_is_no_time_is_refused_and_nothing_written),
+      TEST(sizes_are_shown_in_three_digits_or_so))
