@@ -73,8 +73,14 @@ static size_t read_size(const char *name, const char *value) {
     return bytes;
 }
 
+/* Of several limits the one that is met first holds, in whichever order they are read. */
+static void limit_root(size_t bytes) {
+    if (bytes != 0 && (root_heap.limit == 0 || bytes < root_heap.limit))
+        root_heap.limit = bytes;
+}
+
 static void set_limit(const char *value) {
-    root_heap.limit = read_size("RATION_LIMIT", value);
+    limit_root(read_size("RATION_LIMIT", value));
 }
 
 static void set_soft_limit(const char *value) {
@@ -116,7 +122,7 @@ static void set_on_limit(const char *value) {
 static void set_run(const char *value) {
     const char *limit = strchr(value, ' ');
     if (!shared_join(value) && limit != NULL)
-        root_heap.limit = read_size("RATION_RUN", limit + 1);
+        limit_root(read_size("RATION_RUN", limit + 1));
 }
 
 static const struct variable {

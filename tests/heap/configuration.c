@@ -45,6 +45,29 @@ static void a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not(voi
     CHECK_TEXT("", said_with("RATION_SOFT", "65M"));
 }
 
+static void say_the_limit(const void *unused) {
+    (void)unused;
+    rn_stats stats;
+    rn_free(rn_malloc(100));
+    rn_heap_stats(rn_heap_root(), &stats);
+    dprintf(STDERR_FILENO, "%zu", stats.limit);
+}
+
+/* What the limit is, in bytes, of a process that can't join its run. */
+static const char *limit_by(const char *own, const char *of_run) {
+    setenv("RATION_LIMIT", own, 1);
+    setenv("RATION_RUN", of_run, 1);
+    return said_by(say_the_limit, NULL);
+}
+
+static void of_its_own_limit_and_that_of_a_run_that_is_gone_the_lower_one_holds(void) {
+    CHECK_TEXT("25165824", limit_by("24M", "nosuch 64M"));
+    CHECK_TEXT("25165824", limit_by("64m", "nosuch 24M"));
+    CHECK_TEXT("25165824", limit_by("24M", "nosuch"));
+    unsetenv("RATION_LIMIT");
+    unsetenv("RATION_RUN");
+}
+
 static void a_value_too_long_to_print_is_still_one_line(void) {
     char value[2000];
     memset(value, 'x', sizeof value - 1);
@@ -66,4 +89,5 @@ static void a_file_name_may_be_as_long_as_the_system_takes(void) {
 
 TESTS(TEST(right_values_are_taken_in_silence), TEST(a_wrong_value_is_named_with_what_is_taken),
       TEST(a_soft_limit_beyond_the_limit_is_told_and_no_more_than_it_is_not),
+      TEST(of_its_own_limit_and_that_of_a_run_that_is_gone_the_lower_one_holds),
       TEST(a_value_too_long_to_print_is_still_one_line), TEST(a_file_name_may_be_as_long_as_the_system_takes))
