@@ -20,11 +20,29 @@ void signals_taken(sigset_t *set) {
         (void)sigdelset(set, kept[i]);
 }
 
-/* What the terminal sends, and what the program sends to its own group, has reached the program already. */
-static void forward(const run_state *state, const struct signalfd_siginfo *info) {
-    bool by_kernel = info->ssi_code == SI_KERNEL;
+/* Such as the terminal sends to a whole group. Of its end it tells the leader of its session alone. */
+static bool is_from_terminal(const struct signalfd_siginfo *info) {
+    switch (info->ssi_signo) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGWINCH:
+        return info->ssi_code == SI_KERNEL;
+    case SIGHUP:
+        return info->ssi_code == SI_KERNEL && getsid(0) != getpid();
+    default:
+        return false;
+    }
+}
 
-    if (!by_kernel && !process_is_ours((pid_t)info->ssi_pid))
+/* What the terminal sends to the group has reached the program already, and so has what the program sends to its own group; what
+ * it sends to its parent is not meant for itself. What others send may have gone to us alone: that it went to the group
+ * (kill(2), a number of 0 or below) nothing tells, and a signal too many does less harm than one that is lost. */
+static void forward(const run_state *state, const struct signalfd_siginfo *info) {
+    pid_t sender = (pid_t)info->ssi_pid;
+    bool is_from_us = info->ssi_code != SI_KERNEL && (sender == state->program || sender == getpid());
+
+    if (!is_from_us && !is_from_terminal(info))
         (void)kill(state->program, (int)info->ssi_signo);
 }
 

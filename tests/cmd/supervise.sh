@@ -256,6 +256,22 @@ for name in TERM HUP USR1 USR2; do
     same "SIG$name sent to the command reaches the program once" "9 once" "$? $(cat got)"
 done
 
+# waits: has the shell stay until something is in the file got.
+waits='i=0; until [ -s got ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done'
+rm -f got
+same "so does one that a child of the program sends" "9 once" "$(status_of "$ration" run --quiet sh -c '
+    trap "echo once >>got" USR1; (kill -USR1 "$PPID") & '"$waits"'; exit 9') $(cat got)"
+# The second comes by way of the command, which takes those of lower numbers first.
+rm -f got
+same "the program gets once what it sends to its group" "9 group child" "$(status_of setsid -w "$ration" run --quiet sh -c '
+    trap "echo group >>told" USR1; trap "cat told >got; echo child >>got" USR2
+    kill -USR1 0; (kill -USR2 "$PPID") & '"$waits"'; exit 9') $(tr '\n' ' ' <got | sed 's/ $//')"
+same "what it sends to its parent does not come back to it" 9 "$(status_of "$ration" run --quiet sh -c '
+    kill -USR1 "$PPID"; trap "exit 9" USR2; (kill -USR2 "$PPID") & while :; do sleep 0.1; done')"
+same "an alarm that was set before reaches the program" 142 "$(status_of python3 -c 'import os, signal, sys
+signal.alarm(1)
+os.execv(sys.argv[1], sys.argv[1:])' "$ration" run --quiet sleep 300)"
+
 # --- where nothing happens
 
 # reads_of PROCESS: how often it has read something.
@@ -309,6 +325,10 @@ same "standard input is the program's" "line" "$(echo line | "$ration" run --qui
 if unshare --pid --fork --mount-proc true 2>/dev/null; then
     same "as a namespace's first process it ends with 128 and the number" 143 \
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'kill -TERM $$')"
+    rm -f got
+    same "as a namespace's first process it passes on what is sent to it from within" "5 once" \
+        "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c '
+        trap "echo once >>got; exit 5" TERM; sh -c "kill -TERM 1; exit"; '"$waits"'; exit 9') $(cat got)"
     same "as a namespace's first process it passes the status on" 4 \
         "$(status_of unshare --pid --fork --mount-proc "$ration" run --quiet sh -c 'exit 4')"
     same "one in another namespace is denied" 7 \

@@ -252,6 +252,14 @@ def all_end_when_the_terminal_is_gone(terminal):
     wait_until(lambda: not any(map(state, both)), "both to end")
 
 
+def what_is_a_sessions_leader_passes_its_terminals_end_on(terminal):
+    """As a terminal's window has it that was opened for the command: the kernel tells the leader alone."""
+    both = begin_pair(terminal, "exec sleep 300 </dev/null", how="exec " + RUN)
+    same(both[0], terminal.shell)
+    terminal.hang_up()
+    wait_until(lambda: state(both[1]) == "", "the program to end")
+
+
 def begin_pair_beside(terminal, fifo, how=RUN):
     """A pair that uses no terminal and ends with 6 once something is written to the fifo, whoever has the terminal."""
     terminal.send(f"mkfifo {fifo}")
@@ -370,6 +378,7 @@ CASES = [
     a_change_of_the_window_is_seen_once,
     one_in_the_background_is_stopped_when_it_reads_and_fg_lets_it_read,
     all_end_when_the_terminal_is_gone,
+    what_is_a_sessions_leader_passes_its_terminals_end_on,
     what_is_sent_to_the_command_alone_stops_both_and_lets_both_go_on,
     it_reaches_what_runs_within_a_run_likewise,
     a_program_that_the_stop_key_does_not_stop_keeps_the_terminal,
