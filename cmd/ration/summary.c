@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PARAGRAPH = 2 * PATH_MAX, COLUMNS = 80, MIB = 1 << 20 };
+enum { PARAGRAPH = 3 * PATH_MAX, COLUMNS = 80, MIB = 1 << 20 };
 
 static const char prefix[] = "ration: ";
 
@@ -135,6 +135,36 @@ static void append_events(const run_state *state, char *paragraph) {
         append(paragraph, " %u process%s on.", state->left, state->left == 1 ? " goes" : "es go");
 }
 
+/* The file that the program's figures are asked for in, its number put for each %p. False where none is, or it is too long. */
+static bool name_figures(const run_state *state, char path[PATH_MAX]) {
+    size_t length = 0;
+
+    for (const char *c = state->options->statistics; *c != 0; c++) {
+        bool is_number = c[0] == '%' && c[1] == 'p';
+        int written = is_number ? snprintf(path + length, PATH_MAX - length, "%d", (int)state->program)
+                                : snprintf(path + length, PATH_MAX - length, "%c", *c);
+
+        length += (size_t)written;
+        if (length >= PATH_MAX)
+            return false;
+        c += is_number;
+    }
+    return length != 0;
+}
+
+static bool is_written(const run_state *state, const char *path) {
+    struct stat status;
+
+    return stat(path, &status) == 0 && status.st_mtime >= state->begun;
+}
+
+static void append_figures(const run_state *state, char *paragraph) {
+    char path[PATH_MAX];
+
+    if (name_figures(state, path) && !is_written(state, path))
+        append(paragraph, " %s was not written: only a program that ends by exit writes its figures.", path);
+}
+
 /* The autopsy that a process which was denied something has left, if it is where the option said. */
 static bool find_autopsy(const run_state *state, char *path, size_t size) {
     const offer_totals *totals = &state->offer.totals;
@@ -160,14 +190,6 @@ static bool is_limit_large(const run_state *state) {
     return peak_of(state) != 0 && next_limit(state) * MIB <= state->options->limit / 4 * 3;
 }
 
-/* By this program, which may have ended without. */
-static bool are_figures_written(const run_state *state) {
-    const char *file = state->options->statistics;
-    struct stat status;
-
-    return file[0] != 0 && strstr(file, "%p") == NULL && stat(file, &status) == 0 && status.st_mtime >= state->begun;
-}
-
 /* Ended by what it did itself, a bad free perhaps: by abort, or at an address that is none. */
 static bool has_crashed(int status) {
     return WIFSIGNALED(status) &&
@@ -185,40 +207,41 @@ static void print_after_crash(const run_state *state) {
     char **program = state->options->program;
 
     if (is_hardened())
-        (void)fprintf(stderr, "Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=%s %s%s\n", getenv("LD_PRELOAD"),
+        (void)fprintf(stderr, "  Next: gdb --args env RATION_HARDEN=1 LD_PRELOAD=%s %s%s\n", getenv("LD_PRELOAD"),
                       program[0], program[1] == NULL ? "" : " ...");
     else
-        (void)fputs("Next: ration run --harden\n", stderr);
+        (void)fputs("  Next: ration run --harden\n", stderr);
 }
 
 static void print_after_denial(const run_state *state) {
     char path[PATH_MAX];
 
     if (find_autopsy(state, path, sizeof(path)))
-        (void)fprintf(stderr, "Who held it: less %s\n", path);
+        (void)fprintf(stderr, "  Who held it: less %s\n", path);
     else if (state->options->limit == 0 && state->options->autopsy == NULL)
-        (void)fputs("Next: RATION_AUTOPSY=. ration run\n", stderr);
+        (void)fputs("  Next: RATION_AUTOPSY=. ration run\n", stderr);
     else if (state->options->limit_auto)
-        (void)fputs("Next: a larger limit of the container\n", stderr);
+        (void)fputs("  Next: a larger limit of the container\n", stderr);
     else
-        (void)fprintf(stderr, "Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
+        (void)fprintf(stderr, "  Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
 }
 
-/* On a line of its own, unwrapped: it is to be copied. */
+/* On a line of its own, unwrapped: it is to be copied. None where figures were asked for and all else is well. */
 static void print_next(const run_state *state, int status) {
     const run_options *options = state->options;
 
-    (void)fputs("  ", stderr);
+    char path[PATH_MAX];
+
     if (state->offer.totals.denied != 0)
         print_after_denial(state);
     else if (has_crashed(status))
         print_after_crash(state);
     else if (options->limit == 0 || is_limit_large(state))
-        (void)fprintf(stderr, "Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
-    else if (are_figures_written(state))
-        (void)fprintf(stderr, "Next: less %s\n", options->statistics);
-    else
-        (void)fputs("Next: ration run --stats FILE\n", stderr);
+        (void)fprintf(stderr, "  Next: ration run --limit %lluM\n", (unsigned long long)next_limit(state));
+    else if (name_figures(state, path) && is_written(state, path))
+        (void)fprintf(stderr, "  Next: less %s\n", path);
+    else if (options->statistics[0] == 0)
+        (void)fputs("  Next: ration run --stats FILE\n", stderr);
 }
 
 /* Words go to the next line where one would pass the last column. */
@@ -255,6 +278,7 @@ void run_summary(const run_state *state, int status) {
         append_denied(state, paragraph);
         append_place(state, paragraph);
         append_events(state, paragraph);
+        append_figures(state, paragraph);
     }
     print_wrapped(paragraph);
     if (state->offer.totals.processes != 0)

@@ -208,8 +208,13 @@ static void suggest_heaps(const struct heap *above) {
     paper_text("\" uses most: a limit of its own\n  (rn_heap_set_limit) has it denied before the others are.\n");
 }
 
+/* As `ration run` suggests at its end (cmd/ration/summary.c), which does not know what was asked for. In MiB. */
+static size_t next_limit(const denial *d) {
+    size_t limit = limit_of(d->without_room);
+    return (limit + (is_larger_than_limit(d) ? d->bytes : limit)) / (1 << 20) + 2;
+}
+
 static void suggest_larger(const denial *d) {
-    size_t wanted = (is_larger_than_limit(d) ? d->bytes : limit_of(d->without_room)) / 2 * 3 >> 20;
     begin_step();
     paper_text("If it needs so much: ");
     if (d->without_room != &root_heap) {
@@ -217,7 +222,7 @@ static void suggest_larger(const denial *d) {
         return;
     }
     paper_text("a larger limit, `ration run --limit ");
-    paper_number(wanted == 0 ? 1 : wanted, 1);
+    paper_number(next_limit(d), 1);
     paper_text("M -- ...`.\n");
 }
 

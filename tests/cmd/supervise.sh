@@ -127,6 +127,17 @@ same "where none would do, where the figures are to be had" \
     "ration: holds held SIZE at most of SIZE; nothing was denied. $told Next: ration run --stats FILE" "$(shape)"
 status_of "$ration" run --limit 28M --stats figures ./holds 20 >/dev/null
 same "or where they are" "Next: less $work/figures" "$(shape | grep -o 'Next: .*')"
+status_of "$ration" run --limit 28M --stats figures-%p ./holds 20 >/dev/null
+same "also where they have the program's number in their name" "Next: less $(ls "$work"/figures-*)" \
+    "$(shape | grep -o 'Next: .*')"
+# The shell that Debian has as sh ends without.
+for how in 'exit 0' 'kill -KILL $$'; do
+    rm -f figures
+    status_of "$ration" run --limit 3M --stats figures sh -c "$how" >/dev/null
+    same "where a program has not written them, that is told: $how" \
+        "$work/figures was not written: only a program that ends by exit writes its figures." \
+        "$(tr -s '\n ' ' ' <complaint | grep -o "$work.*figures\.")"
+done
 status_of "$ration" run ./holds 20 >/dev/null
 same "without a limit, one that would do" \
     "ration: holds held SIZE at most; nothing was denied. $told Next: ration run --limit 27M" "$(shape)"
@@ -207,6 +218,22 @@ status_of env RATION_AUTOPSY="$long" "$ration" run --limit 32M ./denied >/dev/nu
 same "the variable says where the autopsy goes, too" "  Who held it: less $(ls "$long"/*)" "$(next)"
 status_of env RATION_LIMIT=32M "$ration" run ./denied >/dev/null
 same "where the limit is none of the command's, the next step is an autopsy" "  Next: RATION_AUTOPSY=. ration run" "$(next)"
+cat >grows.c <<'END'
+#include <stdlib.h>
+int main(void) {
+    for (void *volatile block; (block = malloc(1 << 20)) != NULL;)
+        ;
+    return 0;
+}
+END
+"$3" -o grows grows.c || exit 1
+mkdir gone
+status_of "$ration" run --limit 32M --autopsy gone sh -c 'rmdir gone; exec ./grows' >/dev/null
+same "where there is no autopsy, twice the limit" "  Next: ration run --limit 66M" "$(next)"
+rm -f "$long"/*
+status_of "$ration" run --limit 32M --autopsy "$long" ./grows >/dev/null
+same "which the autopsy says, too" "ration run --limit 66M" "$(grep -oh 'ration run --limit [0-9A-Z]*' "$long"/*)"
+rm -f "$long"/*
 status_of "$ration" run sh -c 'ulimit -c 0; kill -SEGV $$' >/dev/null
 same "after a crash, to be hardened" "  Next: ration run --harden" "$(next)"
 status_of "$ration" run --harden sh -c 'ulimit -c 0; kill -ABRT $$' >/dev/null
