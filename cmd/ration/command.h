@@ -5,8 +5,12 @@
 #ifndef RATION_CMD_COMMAND_H
 #define RATION_CMD_COMMAND_H
 
+#include <stdbool.h>
+
 /* The exit status for a command line, or a setting, that can't be followed. */
 enum { COMMAND_MISUSED = 2 };
+
+extern const char command_version[];
 
 int doctor_main(int argc, char **argv);
 int run_main(int argc, char **argv);
@@ -16,6 +20,9 @@ void command_complain(const char *verb, const char *format, ...) __attribute__((
 
 /* The same for an argument that the verb does not know, with the way to its help; returns COMMAND_MISUSED. */
 int command_unknown(const char *verb, const char *argument);
+
+/* Whether it asks for help: -h, --help. */
+bool command_is_help(const char *argument);
 
 /* Writes text to standard output; the exit status, which is 1 where it could not be written. */
 int command_print(const char *verb, const char *text);

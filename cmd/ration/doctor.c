@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/membarrier.h>
-#include <ration/base.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +43,8 @@ static const char help[] = "Usage: ration doctor [--json]\n"
                            "Shows what this system offers to a memory manager, and what Ration does with it.\n"
                            "\n"
                            "Options:\n"
-                           "  --json  the same for programs\n"
-                           "  --help  show this\n"
+                           "  --json      the same for programs\n"
+                           "  -h, --help  show this\n"
                            "\n"
                            "Exit status: 0; 1 where " LIBRARY_NAME " is missing.\n";
 
@@ -156,7 +155,7 @@ static bool libc_area_works(void) {
     return processor >= 0;
 }
 
-/* Whether the kernel takes an area from us: where this command's own malloc has given it one, that is EINVAL. */
+/* Whether the kernel takes an area from us: where a Ration preloaded into this command has given it one, that is EINVAL. */
 static bool own_area_works(void) {
     static char area[32] __attribute__((aligned(32)));
     enum { UNREGISTER = 1, SIGNATURE = 1 /* any, since no sequence is run */ };
@@ -283,7 +282,7 @@ typedef struct places {
 } places;
 
 static void print_table(const places *found) {
-    (void)printf("Ration %s, %s %s, %s\n", rn_version(), found->system.sysname, found->system.release,
+    (void)printf("Ration %s, %s %s, %s\n", command_version, found->system.sysname, found->system.release,
                  found->system.machine);
     (void)printf("library  %s%s\n", found->library, found->has_library ? "" : " (missing)");
     (void)printf("cgroup   %s\n\n", found->has_group ? found->group.path : "none that accounts for memory");
@@ -324,7 +323,7 @@ static void print_member(const char *before, const char *name, const char *value
 static void print_json(const places *found) {
     uint64_t limit;
 
-    print_member("{\n  ", "version", rn_version());
+    print_member("{\n  ", "version", command_version);
     print_member(",\n  ", "kernel", found->system.release);
     print_member(",\n  ", "machine", found->system.machine);
     print_member(",\n  ", "library", found->has_library ? found->library : NULL);
@@ -351,7 +350,7 @@ int doctor_main(int argc, char **argv) {
     int status;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0)
+        if (command_is_help(argv[i]))
             return command_print(verb, help);
         if (strcmp(argv[i], "--json") != 0)
             return command_unknown(verb, argv[i]);

@@ -13,6 +13,8 @@
 #define WORDS_OF(value) #value
 #define DOTTED(major, minor, patch) WORDS_OF(major) "." WORDS_OF(minor) "." WORDS_OF(patch)
 
+const char command_version[] = DOTTED(RN_VERSION_MAJOR, RN_VERSION_MINOR, RN_VERSION_PATCH);
+
 static const struct verb {
     const char *name;
     const char *purpose;
@@ -68,24 +70,54 @@ static void print_help(FILE *stream) {
         (void)fprintf(stream, "  %-8s  %s\n", verbs[i].name, verbs[i].purpose);
     (void)fputs("\n"
                 "Options:\n"
-                "  --help     show this; 'ration VERB --help' tells more about a verb\n"
-                "  --version  show the version\n",
+                "  -h, --help  show this; 'ration help VERB' tells more about a verb\n"
+                "  --version   show the version\n",
                 stream);
 }
 
+static int print_version(void) {
+    (void)printf("ration %s\n", command_version);
+    return command_finish(NULL);
+}
+
+static const struct verb *find_verb(const char *name) {
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+bool command_is_help(const char *argument) {
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+/* The verb's, or with a NULL name the command's. */
+static int help(char *name) {
+    static char option[] = "--help";
+    const struct verb *verb = name == NULL ? NULL : find_verb(name);
+
+    if (verb != NULL)
+        return verb->run(2, (char *[]){name, option, NULL});
+    if (name != NULL)
+        return command_unknown(NULL, name);
+    print_help(stdout);
+    return command_finish(NULL);
+}
+
 int main(int argc, char **argv) {
+    const struct verb *verb = argc < 2 ? NULL : find_verb(argv[1]);
+
     if (argc < 2) {
         print_help(stderr);
         return COMMAND_MISUSED;
     }
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--help") == 0) {
-        print_help(stdout);
-        return command_finish(NULL);
-    }
+    if (verb != NULL)
+        return verb->run(argc - 1, argv + 1);
+    if (command_is_help(argv[1]))
+        return help(NULL);
+    if (strcmp(argv[1], "help") == 0)
+        return help(argv[2]);
     if (strcmp(argv[1], "--version") == 0)
-        return command_print(NULL, "ration " DOTTED(RN_VERSION_MAJOR, RN_VERSION_MINOR, RN_VERSION_PATCH) "\n");
+        return print_version();
     return command_unknown(NULL, argv[1]);
 }

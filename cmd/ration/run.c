@@ -48,7 +48,7 @@ static const char help[] = "Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]
                            "  --stats FILE       write PROGRAM's figures at its end; %p in FILE is a process's\n"
                            "                     number, and each process writes its own then\n"
                            "  --quiet            tell nothing at the end\n"
-                           "  --help             show this\n"
+                           "  -h, --help         show this\n"
                            "\n"
                            "Environment:\n"
                            "  LD_PRELOAD           kept: Ration is put before what it names\n"
@@ -340,7 +340,7 @@ static int read_and_start(int argc, char **argv) {
 int run_main(int argc, char **argv) {
     int status = read_and_start(argc, argv);
 
-    /* The file is the program's: our own Ration, which has read the variable, too, would write over it at our end. */
+    /* The file is the program's: a Ration preloaded into us, which has read the variable, too, would write over it at our end. */
     if (statistics_in_environment() != NULL) {
         (void)fflush(NULL);
         _exit(status);

@@ -25,8 +25,7 @@ enum {
     OPTION_CHILDREN,
     OPTION_STATS,
     OPTION_QUIET,
-    OPTION_AUTOPSY,
-    OPTION_HELP
+    OPTION_AUTOPSY
 };
 
 static const struct option long_options[] = {
@@ -39,7 +38,7 @@ static const struct option long_options[] = {
     {"stats", required_argument, NULL, OPTION_STATS},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"autopsy", required_argument, NULL, OPTION_AUTOPSY},
-    {"help", no_argument, NULL, OPTION_HELP},
+    {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
@@ -218,7 +217,7 @@ int run_options_read(int argc, char **argv, run_options *options) {
     optind = 1;
     opterr = 0;
     /* Within a group of short ones, -xy, getopt has not gone on yet. */
-    while (at = optind, failure == 0 && (option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {
+    while (at = optind, failure == 0 && (option = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1) {
         if (option == ':') {
             command_complain(verb, "%s takes a value; see 'ration run --help'", argv[at]);
             return COMMAND_MISUSED;

@@ -49,8 +49,8 @@ Verbs:
   run       start a program with Ration as its malloc
 
 Options:
-  --help     show this; 'ration VERB --help' tells more about a verb
-  --version  show the version"
+  -h, --help  show this; 'ration help VERB' tells more about a verb
+  --version   show the version"
 
 run_help="Usage: ration run [OPTIONS] [--] PROGRAM [ARGUMENTS]
 Starts PROGRAM, unmodified, with Ration as its malloc, and the programs that
@@ -73,7 +73,7 @@ Options:
   --stats FILE       write PROGRAM's figures at its end; %p in FILE is a process's
                      number, and each process writes its own then
   --quiet            tell nothing at the end
-  --help             show this
+  -h, --help         show this
 
 Environment:
   LD_PRELOAD           kept: Ration is put before what it names
@@ -87,14 +87,19 @@ doctor_help="Usage: ration doctor [--json]
 Shows what this system offers to a memory manager, and what Ration does with it.
 
 Options:
-  --json  the same for programs
-  --help  show this
+  --json      the same for programs
+  -h, --help  show this
 
 Exit status: 0; 1 where libration-preload.so is missing."
 
 # --- the command itself
 
 expect "help is printed" 0 "$general_help" "" "$ration" --help
+for way in -h help; do
+    expect "help is printed by $way, too" 0 "$general_help" "" "$ration" $way
+done
+expect "a verb's help is printed by help VERB" 0 "$run_help" "" "$ration" help run
+expect "help for no verb is misuse" 2 "" "ration: unknown verb 'walk'; see 'ration --help'" "$ration" help walk
 expect "no verb is misuse, and help the complaint" 2 "" "$general_help" "$ration"
 expect "the version is the headers'" 0 "ration $version" "" "$ration" --version
 expect "an unknown verb is named" 2 "" "ration: unknown verb 'walk'; see 'ration --help'" "$ration" walk
@@ -106,7 +111,9 @@ expect "help is told from a verb's full disk" 1 "" "ration run: standard output:
 
 # --- run: its command line
 
-expect "run: help is printed" 0 "$run_help" "" "$ration" run --help
+for way in --help -h; do
+    expect "run: help is printed by $way" 0 "$run_help" "" "$ration" run $way
+done
 expect "run: no program is misuse" 2 "" "ration run: no program named; see 'ration run --help'" "$ration" run
 expect "run: no program after the options is misuse" 2 "" "ration run: no program named; see 'ration run --help'" \
     "$ration" run --harden --
@@ -346,7 +353,9 @@ expect "run: a library that is none is told" 2 "" "ration run: $work/plain: is n
 
 # --- doctor
 
-expect "doctor: help is printed" 0 "$doctor_help" "" "$ration" doctor --help
+for way in --help -h; do
+    expect "doctor: help is printed by $way" 0 "$doctor_help" "" "$ration" doctor $way
+done
 expect "doctor: an unknown option is named" 2 "" "ration doctor: unknown option '-j'; see 'ration doctor --help'" \
     "$ration" doctor -j
 expect "doctor: an argument is misuse" 2 "" "ration doctor: unknown argument 'all'; see 'ration doctor --help'" \
