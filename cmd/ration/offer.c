@@ -415,7 +415,7 @@ static int above_standard_files(int file) {
 }
 
 static int make_page(offer *o, uint64_t limit, enum shared_children children) {
-    o->memory = above_standard_files(memfd_create("ration", MFD_CLOEXEC));
+    o->memory = above_standard_files(memfd_create(OFFER_MEMORY_NAME, MFD_CLOEXEC));
     if (o->memory < 0 || ftruncate(o->memory, sizeof(*o->page)) != 0)
         return -1;
     o->page = mmap(NULL, sizeof(*o->page), PROT_READ | PROT_WRITE, MAP_SHARED, o->memory, 0);

@@ -9,6 +9,7 @@
 
 #include "../../src/heap/shared_page.h"
 
+#define OFFER_MEMORY_NAME "ration"
 #define OFFER_NAME_SIZE 64
 #define OFFER_PATH_SIZE 108 /* unix(7) */
 

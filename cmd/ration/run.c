@@ -4,11 +4,11 @@
  * the loader says nothing, or goes on without it, when a preloaded library can't be used. */
 #include "run.h"
 
+#include "around.h"
 #include "command.h"
 #include "image.h"
 #include "library.h"
 #include "program.h"
-#include "sizes.h"
 #include "statistics.h"
 
 #include <dirent.h>
@@ -123,34 +123,33 @@ static int set_run(const run_state *state) {
     return setenv("RATION_RUN", text, 1);
 }
 
-/* Within another run its variables stay: the limit of that one holds for us, too. */
-static bool is_nested(void) {
-    return getenv("RATION_RUN") != NULL;
+uint64_t run_tighter(uint64_t limit, uint64_t other) {
+    return limit == 0 || (other != 0 && other < limit) ? other : limit;
 }
 
-/* The limit that each process has in the run around this one; 0: none. */
-static uint64_t limit_around(void) {
-    const char *value = getenv("RATION_LIMIT");
-    uint64_t bytes = 0;
+/* A process's own limit; and none that somebody else told it, where all have one together. Of a run around this one it stays. */
+static int set_limits(const run_state *state) {
+    const run_options *options = state->options;
+    bool is_own = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
+    uint64_t limit = is_own ? run_tighter(options->limit, around_limit_each()) : 0;
+    int failure = 0;
 
-    return is_nested() && value != NULL && size_parse(value, &bytes) ? bytes : 0;
-}
-
-static uint64_t least(uint64_t limit, uint64_t other) {
-    return other != 0 && other < limit ? other : limit;
+    if (limit != 0)
+        failure = set_bytes("RATION_LIMIT", limit);
+    else if (options->limit != 0 && !around_told())
+        failure = unsetenv("RATION_LIMIT");
+    if (options->soft != 0) {
+        uint64_t bound = limit != 0 ? limit : run_tighter(options->limit_most, around_limit_each());
+        failure |= set_bytes("RATION_SOFT", run_tighter(options->soft, bound));
+    }
+    return failure;
 }
 
 /* What a variable says already, told by who started us or by a run around this one, holds where no option says otherwise. */
 static int set_environment(const run_state *state, const char *library) {
     const run_options *options = state->options;
-    bool own_limit = options->limit != 0 && (!state->shares || options->children != SHARED_CHILDREN_SHARE);
-    uint64_t limit = own_limit ? least(options->limit, limit_around()) : 0;
-    int failure = preload(library);
+    int failure = preload(library) | set_limits(state);
 
-    if (limit != 0)
-        failure |= set_bytes("RATION_LIMIT", limit);
-    if (options->soft != 0)
-        failure |= set_bytes("RATION_SOFT", least(options->soft, limit != 0 ? limit : limit_around()));
     if (options->reserve_given)
         failure |=
             options->reserve != 0 ? set_bytes("RATION_RESERVE", options->reserve) : setenv("RATION_RESERVE", "0", 1);
@@ -276,12 +275,12 @@ static const char *base_name(const char *path) {
     return slash == NULL ? path : slash + 1;
 }
 
-/* Offers what the processes share, unless another run does. */
+/* Offers what the processes share, unless a run around this one does, whose limit holds for us, too. */
 static int offer_memory(run_state *state) {
     const run_options *options = state->options;
     bool together = options->children != SHARED_CHILDREN_EACH;
 
-    if (is_nested())
+    if (around_joined())
         return 0;
     if (offer_open(&state->offer, together ? options->limit : 0, options->children) != 0) {
         command_complain(verb, "the memory that the processes share: %s", strerror(errno));
@@ -322,6 +321,14 @@ static int start(const run_options *options) {
     return run(&state, path);
 }
 
+/* Of a run that can't be joined, the limit is all that is left: no run of ours may pass it. */
+static void inherit_limit(run_options *options) {
+    if (around_joined())
+        return;
+    options->limit_most = around_limit();
+    options->limit = run_tighter(options->limit, options->limit_most);
+}
+
 static int read_and_start(int argc, char **argv) {
     run_options options;
     int failure = run_options_read(argc, argv, &options);
@@ -330,6 +337,7 @@ static int read_and_start(int argc, char **argv) {
         return command_print(verb, help);
     if (failure != 0)
         return failure;
+    inherit_limit(&options);
     if (options.autopsy == NULL)
         options.autopsy = secure_getenv("RATION_AUTOPSY");
     if (options.limit != 0 && options.autopsy == NULL)

@@ -18,6 +18,8 @@
 
 typedef struct run_options {
     uint64_t limit, soft, reserve; /* bytes; 0: none, but for the reserve */
+    uint64_t limit_most;           /* what a limit that follows the container may come to be; 0: anything */
+    const char *limit_text, *soft_text;
     bool limit_auto, reserve_given, harden, quiet;
     enum shared_children children;
     char on_limit[32];         /* as the library takes it; "" where nothing was asked for */
@@ -53,6 +55,9 @@ typedef struct run_state {
     uint64_t told_to_stop_until; /* ms: beyond it a stop is another's doing */
     int stopped_by;              /* the program has stopped by this signal; 0: it runs */
 } run_state;
+
+/* Of two limits, of which 0 is none, the one that is met first. */
+uint64_t run_tighter(uint64_t limit, uint64_t other);
 
 /* Of a clock that only goes on. */
 uint64_t run_now_ms(void);

@@ -1,6 +1,7 @@
 /* run_options.c: the command line of `ration run`. Start at run_options_read(). */
 #include "run.h"
 
+#include "around.h"
 #include "cgroup.h"
 #include "command.h"
 #include "sizes.h"
@@ -71,17 +72,18 @@ static int auto_limit(run_options *options) {
 }
 
 static int set_limit(run_options *options, const char *value) {
-    char text[SIZE_TEXT], least[SIZE_TEXT];
+    char least[SIZE_TEXT];
     int failure = 0;
 
+    options->limit_text = value;
     if (strcmp(value, "auto") == 0)
         failure = auto_limit(options);
     else if (!size_parse(value, &options->limit) && !percent_parse(value, &options->limit))
         return refuse("--limit", value,
                       "a size with its unit, as 500M, a percentage of the machine's memory, as 40%, or auto");
     if (failure == 0 && options->limit < RUN_LIMIT_MIN) {
-        command_complain(verb, "--limit %s: %s is less than a program needs to start; give %s or more", value,
-                         size_text(options->limit, text), size_text(RUN_LIMIT_MIN, least));
+        command_complain(verb, "--limit %s: a program needs more to start; give %s or more", value,
+                         size_text(RUN_LIMIT_MIN, least));
         failure = COMMAND_MISUSED;
     }
     return failure;
@@ -150,6 +152,7 @@ static int set_option(run_options *options, int option) {
     case OPTION_LIMIT:
         return set_limit(options, optarg);
     case OPTION_SOFT:
+        options->soft_text = optarg;
         return set_size("--soft", optarg, &options->soft);
     case OPTION_ON_LIMIT:
         return set_on_limit(options, optarg);
@@ -177,21 +180,24 @@ static bool is_soft_too_large(const run_options *options) {
     return options->limit != 0 && !options->limit_auto && options->soft > options->limit;
 }
 
-static int check(const run_options *options) {
-    const char *without = options->soft != 0          ? NULL
-                          : options->on_limit[0] != 0 ? "--on-limit"
-                          : options->reserve_given    ? "--reserve"
-                          : options->autopsy != NULL  ? "--autopsy"
-                                                      : NULL;
-    char soft[SIZE_TEXT], limit[SIZE_TEXT];
+/* By the option, a variable, or a run around this one. */
+static bool is_limited(const run_options *options) {
+    return options->limit != 0 || getenv("RATION_LIMIT") != NULL || around_limit() != 0;
+}
 
-    if (options->limit == 0 && without != NULL) {
+static int check(const run_options *options) {
+    const char *without = options->on_limit[0] != 0  ? "--on-limit"
+                          : options->reserve_given   ? "--reserve"
+                          : options->autopsy != NULL ? "--autopsy"
+                                                     : NULL;
+
+    if (without != NULL && !is_limited(options)) {
         command_complain(verb, "%s means nothing without --limit", without);
         return COMMAND_MISUSED;
     }
     if (is_soft_too_large(options)) {
-        command_complain(verb, "--soft %s is more than --limit %s, which is met first", size_text(options->soft, soft),
-                         size_text(options->limit, limit));
+        command_complain(verb, "--soft %s is more than --limit %s, which is met first", options->soft_text,
+                         options->limit_text);
         return COMMAND_MISUSED;
     }
     if (options->program[0] == NULL) {

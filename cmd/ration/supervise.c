@@ -109,7 +109,7 @@ static void follow_cgroup(run_state *state) {
 
     if (!cgroup_room(offer_charged(&state->offer), &facts))
         return;
-    limit = cgroup_auto_limit(&facts);
+    limit = run_tighter(cgroup_auto_limit(&facts), state->options->limit_most);
     __atomic_store_n(&state->offer.page->limit, limit < RUN_LIMIT_MIN ? RUN_LIMIT_MIN : limit, __ATOMIC_RELAXED);
 }
 

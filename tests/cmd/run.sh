@@ -138,7 +138,7 @@ misuse() {
 }
 
 size="a size with its unit, as 500M"
-for value in '' 0 5 M -5M 5X 1e9M 5MB ' 5M' 5M5 0M 9999999T 1.2.3M 101% 0% % -1% 40%%; do
+for value in '' 0 5 M -5M 5X 1e9M 5MB 5mb .5G 5.M ' 5M' 5M5 0M 9999999T 1.2.3M 101% 0% % -1% 40%%; do
     misuse "--limit '$value': takes $size, a percentage of the machine's memory, as 40%, or auto" --limit "$value"
 done
 for value in '' 0 5 -5M 5X 40%; do
@@ -162,16 +162,22 @@ for value in '' nowhere/figures nowhere/%p /; do
         echo No such file or directory)" --stats "$value"
 done
 misuse "--stats '/dev/null/x': takes a file that can be written: Not a directory" --stats /dev/null/x
-misuse "--limit 1M: 1.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit 1M
-misuse "--limit 2097151B: 2.0 MiB is less than a program needs to start; give 2.0 MiB or more" --limit=2097151B
-misuse "--soft 65.0 MiB is more than --limit 64.0 MiB, which is met first" --soft 65M --limit 64M
+misuse "--limit 1M: a program needs more to start; give 2.0 MiB or more" --limit 1M
+misuse "--limit 2097151B: a program needs more to start; give 2.0 MiB or more" --limit=2097151B
+misuse "--soft 64.01M is more than --limit 64M, which is met first" --soft 64.01M --limit 64M
 misuse "--on-limit means nothing without --limit" --on-limit deny
+misuse "--on-limit means nothing without --limit" --soft 64M --on-limit exit:3
 misuse "--reserve means nothing without --limit" --reserve 0
 misuse "--autopsy means nothing without --limit" --autopsy .
 for value in deny abort wait:2s wait:0ms exit:0 exit:255; do
     expect "run: --on-limit $value is taken" 0 "" "" "$ration" run --quiet --limit 64M --on-limit $value true
 done
-for value in 64M 1.5G 65536KiB 67108864B 40% 100%; do
+for how in "env RATION_LIMIT=64M" "$ration run --quiet --limit 64M" "$ration run --quiet --limit 64M --children each"; do
+    # shellcheck disable=SC2086 # a command with its arguments
+    expect "run: --on-limit has a meaning in $how" 0 "exit:3" "" \
+        $how "$ration" run --quiet --on-limit exit:3 printenv RATION_ON_LIMIT
+done
+for value in 64M 64m 1.5G 2g 65536KiB 67108864B 40% 100%; do
     expect "run: --limit=$value is taken" 0 "" "" "$ration" run --quiet --limit=$value true
 done
 for value in share each none; do
@@ -184,6 +190,15 @@ expect "run: --soft is no more than the limit of a run around this one" 0 "33554
 expect "run: --soft needs no limit" 0 "67108864B" "" "$ration" run --quiet --soft 64M printenv RATION_SOFT
 expect "run: --reserve 0 is taken" 0 0 "" "$ration" run --quiet --limit 64M --reserve 0 printenv RATION_RESERVE
 expect "run: a shared limit is no process's own" 1 "" "" "$ration" run --quiet --limit 64M printenv RATION_LIMIT
+expect "run: it wins over RATION_LIMIT" 1 "" "" \
+    env RATION_LIMIT=32M "$ration" run --quiet --limit 64M printenv RATION_LIMIT
+expect "run: RATION_LIMIT stays where no option says otherwise" 0 "32M" "" \
+    env RATION_LIMIT=32M "$ration" run --quiet printenv RATION_LIMIT
+expect "run: the variables hold for the program, not for the command" 0 "started" "" \
+    env RATION_LIMIT=64K "$ration" run --quiet --limit 64M echo started
+expect "run: a wrong one is told once, by the program" 0 "started" \
+    "ration: RATION_LIMIT=lots: RATION_LIMIT takes a size with its unit, as 500M or 64KiB; ignored" \
+    env RATION_LIMIT=lots "$ration" run --quiet echo started
 expect "run: a limit for each is" 0 "67108864B" "" \
     "$ration" run --quiet --limit 64M --children each printenv RATION_LIMIT
 expect "run: --stats is RATION_STATS, of the program alone" 0 "yes:$work/figures" "" \

@@ -253,6 +253,35 @@ echo >killed
 ./member wait after
 same "its program goes on without it, and what that starts has the limit for itself" "held 0 7" "$(cat after)"
 
+# --- within a run that has ended
+
+cat >daemon.sh <<'END_OF_DAEMON'
+# daemon.sh COMMAND OPTION…: once the command has ended, what two processes of a run of our own get, of 16 MiB each.
+outer=$1
+shift
+while kill -0 "$outer" 2>/dev/null; do sleep 0.1; done
+"$RATION" run "$@" --autopsy autopsies sh -c 'rm -f held; ./member hold 16 held & ./member wait held
+    ./member take 16; second=$?; ./member take 80; echo "$(cat held) $second $?"; kill $!' >got 2>said
+echo >done
+END_OF_DAEMON
+# leaves OPTION…: a run under 64 MiB that ends, and leaves a daemon which starts another run with these.
+leaves() {
+    rm -f "done"
+    RATION=$ration "$ration" run --quiet --limit 64M sh -c 'setsid sh daemon.sh $PPID "$@" >/dev/null 2>&1 &' sh "$@" <&-
+    ./member wait "done"
+    tr -s '\n ' ' ' <said | sed -n 's/.* held [0-9.]* [KM]iB at most of \([0-9.]* MiB\);.*/\1/p' >limit
+}
+leaves --limit 24M
+same "a daemon's run has its own limit, for all together" "held 7 7, of 24.0 MiB" "$(cat got), of $(cat limit)"
+leaves
+same "without one, that of the run which has ended" "held 0 7, of 64.0 MiB" "$(cat got), of $(cat limit)"
+leaves --limit 128M
+same "which it may not pass" "held 0 7, of 64.0 MiB" "$(cat got), of $(cat limit)"
+leaves --limit 24M --children each
+same "nor may each of its processes" "held 0 7, of " "$(cat got), of $(cat limit)"
+leaves --children each
+same "nor each that has no other" "held 0 7, of " "$(cat got), of $(cat limit)"
+
 # --- those that leave something behind
 
 same "with an empty environment a program is without Ration" 0 "$(run env -i ./member take 80)"
