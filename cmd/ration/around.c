@@ -1,5 +1,5 @@
 /* around.c: whether another `ration run` holds for this one. A daemon's environment still tells of a run that has ended, so the
- * environment is not believed: the Ration that is preloaded into us has tried to join. Start at around_joined(). */
+ * environment is not believed: our own Ration has tried to join. Start at around_joined(). */
 #include "around.h"
 
 #include "offer.h"

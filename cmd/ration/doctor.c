@@ -155,7 +155,7 @@ static bool libc_area_works(void) {
     return processor >= 0;
 }
 
-/* Whether the kernel takes an area from us: where a Ration preloaded into this command has given it one, that is EINVAL. */
+/* Whether the kernel takes an area from us: where this command's own malloc has given it one, that is EINVAL. */
 static bool own_area_works(void) {
     static char area[32] __attribute__((aligned(32)));
     enum { UNREGISTER = 1, SIGNATURE = 1 /* any, since no sequence is run */ };

@@ -82,6 +82,8 @@ static void read_symbols(const image *file, const Elf64_Shdr *table, uint64_t na
 
         if (symbol[i].st_shndx != SHN_UNDEF && strcmp(name, "malloc") == 0)
             facts->defines_malloc = true;
+        if (symbol[i].st_shndx != SHN_UNDEF && strcmp(name, "rn_version") == 0)
+            facts->ration = true;
         /* Imported from a shared run-time library or exported from one linked in. */
         if (strcmp(name, "__asan_init") == 0 || strcmp(name, "__tsan_init") == 0 || strcmp(name, "__msan_init") == 0 ||
             strcmp(name, "__hwasan_init") == 0)

@@ -22,6 +22,7 @@ typedef struct image_facts {
     bool go;                    /* carries the build information that Go's linker writes */
     bool sanitizer;             /* built with a sanitizer that brings its own malloc */
     bool defines_malloc;        /* exports malloc from the program itself */
+    bool ration;                /* its malloc is a Ration's: it exports rn_version, too */
     bool needs_glibc;           /* linked against glibc's libc.so.6 */
     char allocator[64];         /* the malloc library that it is linked against, else "" */
 } image_facts;

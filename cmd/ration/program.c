@@ -116,7 +116,7 @@ static const char *image_refusal(const image_facts *program, const image_facts *
         return "is linked statically, so nothing can be preloaded; link it with libration-malloc.a";
     if (program->sanitizer)
         return "is built with a sanitizer, which needs its own malloc";
-    if (program->defines_malloc)
+    if (program->defines_malloc && !program->ration)
         return "brings its own malloc, which the loader prefers to any preloaded one";
     if (program->allocator[0] != 0) {
         (void)snprintf(reason, size, "brings its own malloc (%s); two in one process would mix their blocks",

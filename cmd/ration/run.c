@@ -329,7 +329,7 @@ static void inherit_limit(run_options *options) {
     options->limit = run_tighter(options->limit, options->limit_most);
 }
 
-static int read_and_start(int argc, char **argv) {
+int run_main(int argc, char **argv) {
     run_options options;
     int failure = run_options_read(argc, argv, &options);
 
@@ -343,15 +343,4 @@ static int read_and_start(int argc, char **argv) {
     if (options.limit != 0 && options.autopsy == NULL)
         options.autopsy = ".";
     return start(&options);
-}
-
-int run_main(int argc, char **argv) {
-    int status = read_and_start(argc, argv);
-
-    /* The file is the program's: a Ration preloaded into us, which has read the variable, too, would write over it at our end. */
-    if (statistics_in_environment() != NULL) {
-        (void)fflush(NULL);
-        _exit(status);
-    }
-    return status;
 }

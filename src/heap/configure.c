@@ -134,17 +134,22 @@ static const struct variable {
     {"RATION_SOFT", set_soft_limit},   {"RATION_STATS", set_statistics},
 };
 
+const char *library_variable(char **environment, const char *name) {
+    bool is_anothers = &rn_starts_another != NULL && strcmp(name, "RATION_RUN") != 0;
+    return is_anothers ? NULL : os_variable(environment, name);
+}
+
 /* Whichever of the two was read first. */
 static void check_soft_limit(char **environment) {
     if (root_heap.limit == 0 || root_heap.soft <= root_heap.limit)
         return;
-    refuse("RATION_SOFT", os_variable(environment, "RATION_SOFT"), "no more than RATION_LIMIT");
+    refuse("RATION_SOFT", library_variable(environment, "RATION_SOFT"), "no more than RATION_LIMIT");
     root_heap.soft = 0;
 }
 
 static void read_variables(char **environment) {
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const char *value = os_variable(environment, variables[i].name);
+        const char *value = library_variable(environment, variables[i].name);
         if (value != NULL)
             variables[i].set(value);
     }

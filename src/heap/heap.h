@@ -375,6 +375,10 @@ void start_once(void);
 void start_watching_forks(void);
 /* Reads the RATION_ variables. Once libc has set up the environment; a second call does nothing. */
 void configure(char **environment);
+/* Defined by a program that is started for another, to which the variables that it finds belong: all but RATION_RUN. */
+extern const char rn_starts_another __attribute__((weak));
+/* The value of one of these for this program; NULL where there is none. */
+const char *library_variable(char **environment, const char *name);
 /* The program's end: what is cached is judged, so that no double free goes unseen, and the figures are written. */
 void finish(void);
 

@@ -176,7 +176,7 @@ static void refuse(const char *directory) {
 
 /* The library is not started for it: a libration.so behind the preload library is never called, and would join a run beside it. */
 void observe_start(char **environment) {
-    const char *directory = environment == NULL ? NULL : os_variable(environment, "RATION_AUTOPSY");
+    const char *directory = environment == NULL ? NULL : library_variable(environment, "RATION_AUTOPSY");
     if (directory == NULL || os_is_secure())
         return;
     if (set_place(directory))
