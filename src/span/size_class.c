@@ -9,7 +9,20 @@
 #define LEAST_GRANULES(size) \
     ((size) <= 4096 ? GRANULES_FOR(16 * (size)) : (size) <= 8192 ? 4 : GRANULES_FOR(4 * (size)))
 #define FITTING(size) ((256u << 10) / (size))
-#define MOST_GRANULES(size) ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? 4 : GRANULES_FOR(FITTING(size) * (size)))
+#define MOST_GRANULES(size) \
+    ((size) <= 64 ? (size) / 16 : (size) <= 8192 ? FULL_GRANULES(size) : GRANULES_FOR(FITTING(size) * (size)))
+
+/* But more than 64 KiB where of those more than a part in 64 would be lost behind the last block, on its last page. */
+#define FILLED(size, granules) (((granules) << GRANULE_SHIFT) / (size) * (size))
+#define LOST(size, granules) (-FILLED(size, granules) & (PAGE - 1))
+#define IS_FULL(size, granules) (64 * LOST(size, granules) <= FILLED(size, granules))
+#define FULL_GRANULES(size) \
+    (IS_FULL(size, 4)   ? 4 \
+     : IS_FULL(size, 5) ? 5 \
+     : IS_FULL(size, 6) ? 6 \
+     : IS_FULL(size, 7) ? 7 \
+     : IS_FULL(size, 8) ? 8 \
+                        : 9)
 
 const size_class size_classes[SIZE_CLASSES_COUNT] = {
 #define ROW(below, bytes)                                                 \

@@ -107,10 +107,10 @@ int main(int argc, char **argv) {
         return 2;
     }
     size_t size = strtoul(argv[1], NULL, 10), other = strtoul(argv[2], NULL, 10), limit = strtoul(argv[3], NULL, 10);
-    size_t base = resident_at_start();
     /* The table is the program's own data: resident from here on, so that it grows by nothing later. */
     memset(pages, 1, sizeof pages);
     memset(pages, 0, sizeof pages);
+    size_t base = resident_at_start();
     filled first = fill(size, 2 * limit);
     scatter(&first, size);
     size_t emptied = bytes_without_live_blocks();

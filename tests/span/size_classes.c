@@ -60,6 +60,18 @@ static void spans_grow_with_the_blocks_out(void) {
     }
 }
 
+/* Behind the last block, on the last page that it lies on. */
+static void spans_of_many_blocks_lose_at_most_a_part_in_50_of_their_pages(void) {
+    for (unsigned i = size_class_index(64); i < SIZE_CLASSES_COUNT; i++) {
+        size_t size = size_classes[i].size, blocks = size_class_span(&size_classes[i], UINT32_MAX) / size;
+        if (blocks > SPAN_BLOCKS_MAX)
+            blocks = SPAN_BLOCKS_MAX;
+        size_t pages = (blocks * size + PAGE - 1) / PAGE * PAGE, lost = pages - blocks * size;
+        if (lost * 50 > pages)
+            check_fail(__FILE__, __LINE__, "class of %zu: %zu of %zu bytes lost", size, lost, pages);
+    }
+}
+
 static void every_power_of_two_is_a_class(void) {
     for (size_t size = 16; size <= SMALL_MAX; size *= 2)
         CHECK_EQ(size, size_classes[size_class_index(size)].size);
@@ -81,4 +93,5 @@ static void a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple(void
 TESTS(TEST(every_size_has_the_smallest_class_that_holds_it), TEST(classes_ascend_in_steps_of_16_at_least),
       TEST(at_most_one_part_in_9_is_slack_above_256),
       TEST(the_reciprocal_tells_the_start_of_every_block_from_every_other_offset), TEST(spans_grow_with_the_blocks_out),
-      TEST(every_power_of_two_is_a_class), TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))
+      TEST(spans_of_many_blocks_lose_at_most_a_part_in_50_of_their_pages), TEST(every_power_of_two_is_a_class),
+      TEST(a_size_rounded_to_an_alignment_finds_a_class_that_is_a_multiple))
