@@ -169,8 +169,8 @@ static uint64_t unexplained(const process_memory *held, unsigned processes) {
 }
 
 static void note_measured(const offer *o, shared_slot *slot, const struct measurement *m, unsigned processes) {
-    uint64_t base =
-        m->held.share + unexplained(&m->held, processes) + untouched(slot, m->footprint, m->held.resident) + MARGIN;
+    uint64_t own = m->held.share + m->held.page_tables + unexplained(&m->held, processes);
+    uint64_t base = own + untouched(slot, m->footprint, m->held.resident + m->held.page_tables) + MARGIN;
 
     __atomic_store_n(&slot->base, base, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->grown_before, m->grown, __ATOMIC_RELAXED);

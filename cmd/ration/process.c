@@ -87,19 +87,27 @@ static uint64_t bytes_in(const char *text, const char *name) {
 }
 
 /* Before these lines stand all groups that its user is in. The name can't hold the end of a line. */
-bool process_resident(pid_t pid, uint64_t *bytes) {
+static bool read_status(pid_t pid, uint64_t *resident, uint64_t *page_tables) {
     char text[16384];
 
     if (read_file(pid, "status", text, sizeof(text)) == 0)
         return false;
-    *bytes = bytes_in(text, "\nRssAnon:") + bytes_in(text, "\nRssShmem:");
+    *resident = bytes_in(text, "\nRssAnon:") + bytes_in(text, "\nRssShmem:");
+    *page_tables = bytes_in(text, "\nVmPTE:");
     return true;
+}
+
+bool process_resident(pid_t pid, uint64_t *bytes) {
+    uint64_t page_tables;
+
+    return read_status(pid, bytes, &page_tables);
 }
 
 bool process_measure(pid_t pid, process_memory *held) {
     char text[2048];
 
-    if (!process_resident(pid, &held->resident) || read_file(pid, "smaps_rollup", text, sizeof(text)) == 0)
+    if (!read_status(pid, &held->resident, &held->page_tables) ||
+        read_file(pid, "smaps_rollup", text, sizeof(text)) == 0)
         return false;
     held->share = bytes_in(text, "Pss_Anon:");
     held->others = bytes_in(text, "Anonymous:") - held->share;

@@ -12,9 +12,9 @@
 uint64_t process_started(pid_t pid, uint64_t *stack);
 
 /* What it has resident that is no page of a file; how much of that is its share, where others hold a page, too; and how much of the
- * rest is theirs. */
+ * rest is theirs. And the kernel's page tables for it, which are nobody else's. */
 typedef struct process_memory {
-    uint64_t resident, share, others;
+    uint64_t resident, share, others, page_tables;
 } process_memory;
 
 /* False where that can't be read. */

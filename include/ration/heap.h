@@ -29,7 +29,8 @@ typedef struct rn_stats {
     size_t denied;  /* requests answered with NULL */
     size_t
         mapped; /* of the root only, and beside used: what the program maps itself through libc, where Ration is its malloc */
-    size_t rest; /* of the root only, and beside used: what else is resident of the process's own, as measured */
+    size_t
+        rest; /* of the root only, and beside used: what else is resident of the process's own, and page tables, as measured */
 } rn_stats;
 
 /* The process's heap, malloc's default. Never NULL, never destroyed. */

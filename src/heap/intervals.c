@@ -4,15 +4,22 @@
  * interrupted whoever holds those. Start with intervals_put. */
 #include "intervals.h"
 
+#include <sys/auxv.h>
+
 enum { CHUNK = 16 << 10 };
 
 /* --- nodes ---------------------------------------------------------------------------------------------------- */
+
+/* What changes under the lock is read without it. */
+static void add(size_t *sum, size_t difference) { // NOLINT(readability-non-const-parameter): stored
+    __atomic_store_n(sum, *sum + difference, __ATOMIC_RELAXED);
+}
 
 static bool refill(intervals *table) {
     interval *fresh = os_map(CHUNK);
     if (fresh == NULL)
         return false;
-    table->bytes += CHUNK;
+    add(&table->bytes, CHUNK);
     for (size_t i = 0; i < CHUNK / sizeof *fresh; i++) {
         fresh[i].left = table->free;
         table->free = &fresh[i];
@@ -30,6 +37,7 @@ static interval *new_node(intervals *table, const interval *like) {
         return NULL;
     interval *node = table->free;
     table->free = node->left;
+    add(&table->count, 1);
     *node = *like;
     node->left = node->right = NULL;
     node->priority = draw(table);
@@ -130,6 +138,7 @@ static size_t free_all(intervals *table, interval *node) {
         }
         interval *next = node->right;
         charge += node->charge;
+        add(&table->count, (size_t)-1);
         node->left = table->free;
         table->free = node;
         node = next;
@@ -137,7 +146,7 @@ static size_t free_all(intervals *table, interval *node) {
     return charge;
 }
 
-size_t intervals_remove(intervals *table, uintptr_t start, uintptr_t end) {
+static size_t take_out(intervals *table, uintptr_t start, uintptr_t end) {
     interval *left, *inside, *right;
     size_t charge = cut(table, end);
     charge += cut(table, start);
@@ -164,7 +173,7 @@ static void absorb(intervals *table, interval *wanted, const interval *other) {
     if (other == NULL || !are_alike(wanted, other) || (other->end != wanted->start && other->start != wanted->end))
         return;
     uintptr_t start = other->start, end = other->end;
-    wanted->charge += intervals_remove(table, start, end);
+    wanted->charge += take_out(table, start, end);
     if (start < wanted->start)
         wanted->start = start;
     else
@@ -172,12 +181,60 @@ static void absorb(intervals *table, interval *wanted, const interval *other) {
 }
 
 /* A neighbour that was taken in has left its node: so if there is none, none was. */
-bool intervals_put(intervals *table, interval wanted, size_t *removed) {
-    *removed = intervals_remove(table, wanted.start, wanted.end);
+static bool put(intervals *table, interval wanted, size_t *removed) {
+    *removed = take_out(table, wanted.start, wanted.end);
     absorb(table, &wanted, intervals_next(table, wanted.start - 1));
     absorb(table, &wanted, intervals_next(table, wanted.end));
     interval *node = new_node(table, &wanted);
     if (node != NULL)
         insert(table, node);
     return node != NULL;
+}
+
+/* --- page tables ---------------------------------------------------------------------------------------------------- */
+
+/* What one page of them covers: as many pages as it has entries. There may be ranges before the library has started. */
+static unsigned reach_shift(void) {
+    size_t page_size = os.page_size != 0 ? os.page_size : getauxval(AT_PAGESZ);
+    return 2 * (unsigned)__builtin_ctzl(page_size) - 3;
+}
+
+static bool counts(const interval *i) {
+    return i->state != INTERVAL_LATE && i->state != INTERVAL_SHARED_FILE;
+}
+
+/* Those for what lies between the addresses; each once, however many ranges share it. */
+static size_t page_tables_for(const intervals *table, uintptr_t start, uintptr_t end) {
+    const unsigned shift = reach_shift();
+    const uintptr_t last = (end - 1) >> shift;
+    size_t sum = 0;
+    for (uintptr_t from = start >> shift; from <= last;) {
+        const interval *i = intervals_next(table, from << shift);
+        while (i != NULL && !counts(i))
+            i = intervals_next(table, i->end);
+        if (i == NULL || i->start >> shift > last)
+            break;
+        uintptr_t first = i->start >> shift, behind = ((i->end - 1) >> shift) + 1;
+        first = first > from ? first : from;
+        behind = behind <= last ? behind : last + 1;
+        sum += behind - first;
+        from = behind;
+    }
+    return sum;
+}
+
+/* --- what others call ------------------------------------------------------------------------------------------------ */
+
+bool intervals_put(intervals *table, interval wanted, size_t *removed) {
+    size_t before = page_tables_for(table, wanted.start, wanted.end);
+    bool done = put(table, wanted, removed);
+    add(&table->page_tables, page_tables_for(table, wanted.start, wanted.end) - before);
+    return done;
+}
+
+size_t intervals_remove(intervals *table, uintptr_t start, uintptr_t end) {
+    size_t before = page_tables_for(table, start, end);
+    size_t charge = take_out(table, start, end);
+    add(&table->page_tables, page_tables_for(table, start, end) - before);
+    return charge;
 }

@@ -29,7 +29,9 @@ typedef struct interval {
 typedef struct intervals {
     interval *root, *free;
     uint64_t random;
-    size_t bytes; /* of memory taken for the table itself */
+    size_t count;       /* of ranges */
+    size_t page_tables; /* the kernel's, in pages, once all that counts as the process's own has been written to */
+    size_t bytes;       /* of memory taken for the table itself */
 } intervals;
 
 /* The range, and what lies in it is forgotten. Where a charge lay on part of a range, a cut shares it out by length.

@@ -8,7 +8,13 @@
 #include "hardened.h"
 #include "shared.h"
 
-enum { THREAD_BYTES = 64 << 10, EXAMINE_PAUSE_MS = 10, MEASURE_PAUSE_US = 10000 };
+enum {
+    THREAD_BYTES = 64 << 10,
+    KERNELS_BYTES =
+        400, /* its own for a mapping that was written to: what a cgroup is charged for each, beside page tables */
+    EXAMINE_PAUSE_MS = 10,
+    MEASURE_PAUSE_US = 10000
+};
 
 static struct {
     os_mutex lock;
@@ -16,9 +22,8 @@ static struct {
     size_t added, removed; /* by the notes of the call under way */
 } notes OWN_LINE;
 
-static size_t charged OWN_LINE; /* for mappings; an atomic, as the other two */
+static size_t charged OWN_LINE; /* for mappings; an atomic, as the other */
 static size_t threads;
-static size_t rest;
 
 /* Whether this thread is inside the notes, and how often: a signal handler may have interrupted it there, and may fork. */
 static __thread unsigned within __attribute__((tls_model("initial-exec")));
@@ -32,18 +37,21 @@ size_t mapped_bytes(void) {
     return read_size(&charged) + read_size(&threads) * THREAD_BYTES + read_size(&notes.table.bytes);
 }
 
-size_t rest_bytes(void) {
-    return read_size(&rest);
-}
-
 /* --- the rest ------------------------------------------------------------------------------------------------- */
 
 static bool watched;
 
+/* Of what was measured, how much is known to the accounts, and what is the rest. */
+typedef struct figure {
+    size_t total, known;
+    size_t rest;
+} figure;
+
 /* As of the last measure, which one thread at a time makes. */
 static struct {
     bool busy;
-    size_t total, known;
+    figure resident, page_tables;
+    size_t noted_page_tables;
     size_t highest_known; /* at any of those since the last that was due by time */
     uint64_t next_due;    /* us */
 } measured;
@@ -52,13 +60,25 @@ static size_t fallen(size_t before, size_t after) {
     return before > after ? before - after : 0;
 }
 
-/* Of what is known some may be committed but not resident, so that it hides as much of the rest: the rest is at least what is
- * resident beyond all that is known, and falls only as far as residence fell by more than what is known did. */
-static size_t rest_after(size_t total, size_t known) {
-    size_t gone = fallen(fallen(measured.total, total), fallen(measured.known, known));
-    size_t kept = fallen(read_size(&rest), gone);
+/* What the kernel has for the mappings, but for the page tables that it had when they were last measured. */
+static size_t kernels_bytes(void) {
+    size_t more = fallen(read_size(&notes.table.page_tables), read_size(&measured.noted_page_tables));
+    return read_size(&notes.table.count) * KERNELS_BYTES + more * os.page_size;
+}
+
+size_t rest_bytes(void) {
+    return read_size(&measured.resident.rest) + read_size(&measured.page_tables.rest) + kernels_bytes();
+}
+
+/* Of what is known some may be committed but not there yet, so that it hides as much of the rest: the rest is at least what is
+ * there beyond all that is known, and falls only as far as the total fell by more than what is known did. */
+static void update(figure *f, size_t total, size_t known) {
+    size_t gone = fallen(fallen(f->total, total), fallen(f->known, known));
+    size_t kept = fallen(f->rest, gone);
     size_t seen = fallen(total, known);
-    return seen > kept ? seen : kept;
+    __atomic_store_n(&f->rest, seen > kept ? seen : kept, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->total, total, __ATOMIC_RELAXED);
+    f->known = known;
 }
 
 static size_t known_bytes(void) {
@@ -68,18 +88,19 @@ static size_t known_bytes(void) {
 void mapped_measure(void) {
     if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || __atomic_exchange_n(&measured.busy, true, __ATOMIC_ACQUIRE))
         return;
-    size_t total = os_private_bytes();
-    if (total != 0) {
-        size_t known = known_bytes();
-        __atomic_store_n(&rest, rest_after(total, known), __ATOMIC_RELAXED);
-        __atomic_store_n(&measured.total, total, __ATOMIC_RELAXED);
-        measured.known = known;
+    size_t noted = read_size(&notes.table.page_tables);
+    os_own_memory own;
+    if (os_measure(&own)) {
+        size_t page_tables = page_table_bytes();
+        update(&measured.resident, own.resident, fallen(known_bytes(), page_tables));
+        update(&measured.page_tables, own.page_tables, page_tables);
+        __atomic_store_n(&measured.noted_page_tables, noted, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&measured.busy, false, __ATOMIC_RELEASE);
 }
 
 size_t mapped_resident_bytes(void) {
-    return __atomic_load_n(&measured.total, __ATOMIC_RELAXED);
+    return read_size(&measured.resident.total);
 }
 
 static bool is_due_by_time(size_t known) {
@@ -105,7 +126,7 @@ bool mapped_measure_if_due(void) {
 
 void mapped_watch(void) {
     __atomic_store_n(&watched, true, __ATOMIC_RELAXED);
-    if (read_size(&root_heap.limit) != 0 || shared_limited())
+    if (footprint_limit() != 0)
         mapped_measure();
 }
 

@@ -249,8 +249,9 @@ static int known_pid(void) {
 
 /* What of a footprint nobody has written to. */
 static size_t untouched(size_t footprint) {
-    size_t resident = os_private_bytes();
-    return footprint > resident ? footprint - resident : 0;
+    os_own_memory held = {0};
+    size_t there = os_measure(&held) ? held.resident + held.page_tables : 0;
+    return footprint > there ? footprint - there : 0;
 }
 
 static void begin_slot(shared_slot *slot) {

@@ -73,8 +73,12 @@ void os_name(void *start, size_t size, const char *name);
 bool os_guard(void *start, size_t size);
 bool os_unguard(void *start, size_t size);
 
-/* The process's own memory that is resident (RssAnon and RssShmem), or 0 where that can't be found out. Costs some 20 us. */
-size_t os_private_bytes(void);
+/* What the process has to itself: its memory that is resident (RssAnon and RssShmem), and the kernel's page tables for it. */
+typedef struct os_own_memory {
+    size_t resident, page_tables;
+} os_own_memory;
+/* False where that can't be found out. Costs some 20 us. */
+bool os_measure(os_own_memory *);
 /* How much of whole pages is resident; at most, where the kernel won't say. False where it may not be asked. */
 bool os_resident_bytes(void *start, size_t size, size_t *bytes);
 /* The same without what is shared or still a file's; at most, where the kernel won't say, or where it is little. */

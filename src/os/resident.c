@@ -1,7 +1,7 @@
 /* resident.c: what of the process's memory is there.
  *
  * The questions take system calls that a program may forbid itself (seccomp(2)), and be ended for: from then on nothing is
- * asked. Start with os_private_bytes. */
+ * asked. Start with os_measure. */
 #include "os.h"
 #include "syscall.h"
 
@@ -51,12 +51,15 @@ static size_t field(const char *text, const char *name) {
     return value << 10;
 }
 
-size_t os_private_bytes(void) {
+bool os_measure(os_own_memory *own) {
     char text[STATUS_MAX + 1];
-    if (!os_may_look())
-        return 0;
-    text[read_status(text, STATUS_MAX)] = '\0';
-    return field(text, "\nRssAnon:") + field(text, "\nRssShmem:");
+    size_t length = os_may_look() ? read_status(text, STATUS_MAX) : 0;
+    text[length] = '\0';
+    size_t resident = field(text, "\nRssAnon:") + field(text, "\nRssShmem:");
+    if (resident == 0)
+        return false;
+    *own = (os_own_memory){resident, field(text, "\nVmPTE:")};
+    return true;
 }
 
 /* --- by what is there ------------------------------------------------------------------------------------------------- */

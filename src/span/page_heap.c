@@ -42,7 +42,6 @@ static struct {
     uintptr_t open; /* the current region: accessible below open, reserved below region_end */
     uintptr_t region_end;
     size_t reserved;
-    size_t opened; /* an atomic */
     size_t dirty_bytes;
     size_t tail_bytes;
     size_t purged_bytes;
@@ -67,14 +66,8 @@ static void forget_tail(span *s) {
     s->tail = 0;
 }
 
-/* The kernel's tables for what may be touched: a page for each 512 pages. */
-static size_t page_table_bytes(void) {
-    size_t reach = os.page_size / sizeof(uint64_t) * os.page_size;
-    return (__atomic_load_n(&heap.opened, __ATOMIC_RELAXED) + reach - 1) / reach * os.page_size;
-}
-
 size_t span_table_bytes(void) {
-    return table_bytes() + page_map_bytes() + page_table_bytes();
+    return table_bytes() + page_map_descriptor_bytes() + page_map_entry_bytes() + page_table_bytes();
 }
 
 size_t span_overhead_bytes(void) {
@@ -100,6 +93,8 @@ static uint32_t free_tag(unsigned dirty, unsigned purged) {
 
 static void name_end(uintptr_t address, uint32_t id) {
     page_entry *entry = entry_at(address);
+    if (entry->tag == 0)
+        page_map_note_written(address, 1);
     set_entry(entry, entry->tag == 0 ? free_tag(0, 0) : entry->tag, id);
 }
 
@@ -207,7 +202,6 @@ static span *open_step(size_t size) {
     fresh->granules = (uint32_t)(size >> GRANULE_SHIFT);
     fresh->dirty_pages = 0;
     heap.open += size;
-    __atomic_fetch_add(&heap.opened, size, __ATOMIC_RELAXED);
     return merge_free(fresh);
 }
 
@@ -455,6 +449,8 @@ static span *find(size_t granules, size_t align) {
 /* Accounts for free granules coming into use: what was dirty no longer counts as free, what was purged is regretted. */
 static void claim(uintptr_t start, size_t granules, size_t dirty_pages) {
     count_dirty(-dirty_pages);
+    page_map_note_written(start, granules);
+    page_map_note_reached(start, granules * GRANULE);
     if (regret_possible() && dirty_pages != granules * PAGES_IN_GRANULE)
         regret_revived(count_pages(start, granules).purged * PAGE);
 }
@@ -646,7 +642,7 @@ page_heap_figures page_heap_read(void) {
         .dirty = heap.dirty_bytes,
         .purged = heap.purged_bytes,
         .allowance = free_allowance(),
-        .descriptors = page_map_bytes(),
+        .descriptors = page_map_descriptor_bytes(),
     };
     os_unlock(&heap.lock);
     return figures;

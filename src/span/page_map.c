@@ -9,16 +9,82 @@ static span *unused_spans;
 static unsigned unused_count;
 static uint32_t next_id = 1;
 
+/* --- what is there of it, and of the kernel's page tables ---------------------------------------------------------- */
+
+static struct {
+    const page_map_part *first;
+    page_map_coverage of_first;
+    size_t page_tables, entry_pages; /* atomics */
+} covered OWN_LINE;
+
+static page_map_coverage *coverage_of(uintptr_t address) {
+    page_map_part *part =
+        (page_map_part *)page_map_entry((void *)(address >> PAGE_MAP_LEAF_SHIFT << PAGE_MAP_LEAF_SHIFT));
+    return part == covered.first ? &covered.of_first : &part->coverage;
+}
+
+/* Sets the bits from first to last. Gives how many were not. */
+static size_t set_bits(uint64_t *bits, size_t first, size_t last) {
+    size_t fresh = 0;
+    for (size_t word = first / 64; word <= last / 64; word++) {
+        size_t from = word == first / 64 ? first % 64 : 0, to = word == last / 64 ? last % 64 : 63;
+        uint64_t wanted = (UINT64_MAX << from) & (UINT64_MAX >> (63 - to)) & ~bits[word];
+        bits[word] |= wanted;
+        fresh += (size_t)__builtin_popcountll(wanted);
+    }
+    return fresh;
+}
+
+static unsigned system_page_shift(void) {
+    return (unsigned)__builtin_ctzl(os.page_size);
+}
+
+/* Of the bits at this offset in coverages, one for each 2^shift bytes of [start, end). Gives how many were not set. */
+static size_t note_covered(uintptr_t start, uintptr_t end, size_t offset, unsigned shift) {
+    size_t fresh = 0;
+    for (uintptr_t next; start < end; start = next) {
+        next = ((start >> PAGE_MAP_LEAF_SHIFT) + 1) << PAGE_MAP_LEAF_SHIFT;
+        uintptr_t last = (next < end ? next : end) - 1;
+        uint64_t *bits = (uint64_t *)((char *)coverage_of(start) + offset);
+        fresh += set_bits(bits, (uint32_t)start >> shift, (uint32_t)last >> shift);
+    }
+    return fresh;
+}
+
+void page_map_note_written(uintptr_t start, size_t granules) {
+    unsigned shift = system_page_shift() - 3 + GRANULE_SHIFT; /* 8 bytes an entry */
+    size_t fresh = note_covered(start, start + granules * GRANULE, offsetof(page_map_coverage, written), shift);
+    __atomic_fetch_add(&covered.entry_pages, fresh, __ATOMIC_RELAXED);
+}
+
+void page_map_note_reached(uintptr_t start, size_t size) {
+    unsigned shift = 2 * system_page_shift() - 3;
+    size_t fresh = note_covered(start, start + size, offsetof(page_map_coverage, reached), shift);
+    __atomic_fetch_add(&covered.page_tables, fresh, __ATOMIC_RELAXED);
+}
+
+size_t page_map_entry_bytes(void) {
+    return __atomic_load_n(&covered.entry_pages, __ATOMIC_RELAXED) * os.page_size;
+}
+
+size_t page_table_bytes(void) {
+    return __atomic_load_n(&covered.page_tables, __ATOMIC_RELAXED) * os.page_size;
+}
+
+/* --- making it ---------------------------------------------------------------------------------------------------- */
+
 bool page_map_cover(uintptr_t start, uintptr_t end) {
     for (uintptr_t part = start >> 32; part <= (end - 1) >> 32; part++) {
         if (part >= PAGE_MAP_ROOT)
             return false;
         if (page_map.leaf[part] != 0)
             continue;
-        page_entry *leaf = os_map(PAGE_MAP_LEAF * sizeof *leaf);
-        if (leaf == NULL)
+        page_map_part *fresh = os_map(sizeof *fresh);
+        if (fresh == NULL)
             return false;
-        __atomic_store_n(&page_map.leaf[part], (char *)leaf - (char *)page_map.nobodys, __ATOMIC_RELEASE);
+        if (covered.first == NULL)
+            covered.first = fresh;
+        __atomic_store_n(&page_map.leaf[part], (char *)fresh->leaf - (char *)page_map.nobodys, __ATOMIC_RELEASE);
     }
     return true;
 }
@@ -65,6 +131,6 @@ void span_descriptor_give(span *descriptor) {
     unused_count++;
 }
 
-size_t page_map_bytes(void) {
+size_t page_map_descriptor_bytes(void) {
     return (size_t)__atomic_load_n(&next_id, __ATOMIC_RELAXED) * sizeof(span);
 }

@@ -74,7 +74,8 @@ typedef struct page_entry {
 
 enum {
     PAGE_MAP_ROOT = 1 << 16,
-    PAGE_MAP_LEAF = 1 << (32 - GRANULE_SHIFT),
+    PAGE_MAP_LEAF_SHIFT = 32, /* bytes of addresses that a leaf is for */
+    PAGE_MAP_LEAF = 1 << (PAGE_MAP_LEAF_SHIFT - GRANULE_SHIFT),
     SPAN_TABLE_SHIFT = 10,
     SPAN_TABLES = 1 << 16,
 };
@@ -176,6 +177,8 @@ page_heap_figures page_heap_read(void);
 size_t span_overhead_bytes(void);
 /* Those of them that are tables. */
 size_t span_table_bytes(void);
+/* Those of them that are the kernel's page tables: a page of them for each 512 pages of which any was handed out. */
+size_t page_table_bytes(void);
 /* Zeroed memory that is never given back, for tables. NULL if refused. */
 void *page_heap_map_table(size_t size);
 /* Around fork: no other thread is inside the page heap or the tables. */

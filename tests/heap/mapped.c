@@ -96,6 +96,50 @@ static void very_many_notes_are_had_and_forgotten(void) {
     CHECK_EQ(taken, table.bytes);
 }
 
+enum { FAR = 1 << 13, REACH_PAGES = 512 }; /* pages; REACH_PAGES have a page of page tables together */
+
+static interval_state far_state[FAR];
+static bool far_noted[FAR];
+
+static size_t page_tables_of_model(void) {
+    size_t sum = 0;
+    for (size_t from = 0; from < FAR; from += REACH_PAGES) {
+        bool some = false;
+        for (size_t i = from; i < from + REACH_PAGES; i++)
+            some |= far_noted[i] && far_state[i] != INTERVAL_LATE && far_state[i] != INTERVAL_SHARED_FILE;
+        sum += some;
+    }
+    return sum;
+}
+
+static void page_tables_are_those_that_some_range_of_the_process_needs(void) {
+    static intervals table;
+    if (os.page_size != PAGE)
+        return;
+    random_source random = random_start(2);
+    for (size_t round = 0; round < ROUNDS / 4; round++) {
+        size_t from = random_below(&random, FAR), size = 1 + random_below(&random, random_below(&random, 2) ? 4 : 3000),
+               removed;
+        size_t to = from + size < FAR ? from + size : FAR;
+        bool put = random_below(&random, 2);
+        interval wanted = {.start = base + from * PAGE,
+                           .end = base + to * PAGE,
+                           .state = (interval_state)random_below(&random, INTERVAL_SHARED_FILE + 1)};
+        if (put)
+            REQUIRE(intervals_put(&table, wanted, &removed));
+        else
+            intervals_remove(&table, wanted.start, wanted.end);
+        for (size_t i = from; i < to; i++) {
+            far_noted[i] = put;
+            far_state[i] = wanted.state;
+        }
+        REQUIRE(table.page_tables == page_tables_of_model());
+    }
+    intervals_remove(&table, 0, UINTPTR_MAX);
+    CHECK_EQ((size_t)0, table.page_tables);
+    CHECK_EQ((size_t)0, table.count);
+}
+
 static void a_cut_shares_a_charge_by_length(void) {
     static intervals table;
     size_t removed;
@@ -191,13 +235,15 @@ static void racing_threads_leave_no_charge(void) {
 
 static void nothing_is_looked_at_where_that_is_forbidden(void) {
     size_t bytes;
-    CHECK(os_private_bytes() != 0);
+    os_own_memory own;
+    CHECK(os_measure(&own));
     CHECK(!os_forbid_looking(true));
-    CHECK_EQ((size_t)0, os_private_bytes());
+    CHECK(!os_measure(&own));
     CHECK(!os_resident_bytes((void *)base, PAGE, &bytes));
     CHECK(os_forbid_looking(false));
 }
 
 TESTS(TEST(notes_agree_with_a_model_of_pages), TEST(very_many_notes_are_had_and_forgotten),
-      TEST(a_cut_shares_a_charge_by_length), TEST(what_is_not_resident_makes_room), TEST(beyond_the_limit_is_denied),
-      TEST(racing_threads_leave_no_charge), TEST(nothing_is_looked_at_where_that_is_forbidden))
+      TEST(page_tables_are_those_that_some_range_of_the_process_needs), TEST(a_cut_shares_a_charge_by_length),
+      TEST(what_is_not_resident_makes_room), TEST(beyond_the_limit_is_denied), TEST(racing_threads_leave_no_charge),
+      TEST(nothing_is_looked_at_where_that_is_forbidden))

@@ -55,6 +55,19 @@ static void *get_aligned(size_t size) {
     return posix_memalign(&block, alignment, size) == 0 ? block : NULL;
 }
 
+/* Aligned as far as a page of page tables reaches, where pages are of 4 KiB, or half as far: so that few blocks share one. */
+static void *get_far(size_t size) {
+    enum { REACH = 2 << 20 };
+    void *block = NULL;
+    return posix_memalign(&block, (size_t)REACH >> random_below(2), size) == 0 ? block : NULL;
+}
+
+static void aligned_far(void) {
+    enum { PAGE = 4096 };
+    static const source from = {get_far, drop_block, PAGE, PAGE, 1, false};
+    press(&from, INFINITY);
+}
+
 static void aligned(void) {
     static const source from = {get_aligned, drop_block, sizeof(piece), 200 << 10, 1, false};
     press(&from, INFINITY);
@@ -99,9 +112,15 @@ static void fragments(void) {
 }
 
 static const adversary cases[] = {
-    {"tiny", tiny, 1},     {"classes", classes, 1},         {"huge", huge, 1},
-    {"mixed", mixed, 1},   {"calloc-late", calloc_late, 1}, {"aligned", aligned, 1},
-    {"usable", usable, 1}, {"fragments", fragments, 1},
+    {"tiny", tiny, 1},
+    {"classes", classes, 1},
+    {"huge", huge, 1},
+    {"mixed", mixed, 1},
+    {"calloc-late", calloc_late, 1},
+    {"aligned", aligned, 1},
+    {"aligned-far", aligned_far, 1},
+    {"usable", usable, 1},
+    {"fragments", fragments, 1},
 };
 
 const adversaries blocks = {cases, sizeof cases / sizeof *cases};

@@ -125,6 +125,77 @@ static void by_mprotect(void) {
     unmap(reserved, size);
 }
 
+/* What a page of page tables reaches where pages are of 4 KiB. */
+enum { REACH = 2 << 20, FAR_PIECES = 1 << 17 };
+
+/* A page of memory each, so far apart that each needs a page of page tables, too: by a mapping of its own, or by a page of a
+ * reservation. */
+typedef struct far_pieces {
+    unsigned char *reserved;
+    bool (*open)(unsigned char *);
+    void (*close)(unsigned char *);
+} far_pieces;
+
+static bool map_there(unsigned char *place) {
+    return mmap(place, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+static void unmap_there(unsigned char *place) {
+    unmap(place, PAGE);
+}
+
+static bool protect_there(unsigned char *place) {
+    return mprotect(place, PAGE, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* By a reservation in its place, so that the page of page tables goes, too. */
+static void reserve_there(unsigned char *place) {
+    if (mmap(place, REACH, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        broken("a page can't be reserved again");
+}
+
+/* Opens pieces in order until one is denied, then closes some of the last. */
+static void press_far(const far_pieces *pieces) {
+    enum { COST = 2 * PAGE };
+    size_t open = 0;
+    while (time_left()) {
+        unsigned char *place = pieces->reserved + open * REACH;
+        if (open < FAR_PIECES && want(COST)) {
+            if (pieces->open(place)) {
+                memset(place, (int)open | 1, PAGE);
+                open++;
+                continue;
+            }
+            want_less(COST);
+            note_denied();
+        }
+        for (size_t less = 1 + random_below(open / 16 + 1); less > 0 && open > 0; less--) {
+            place = pieces->reserved + --open * REACH;
+            if (place[0] != (unsigned char)(open | 1))
+                broken("a page far from others changed");
+            pieces->close(place);
+            want_less(COST);
+        }
+    }
+}
+
+static unsigned char *reserve_far(void) {
+    unsigned char *reserved = map((size_t)FAR_PIECES * REACH, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+    if (reserved == NULL)
+        broken("no address space for a reservation");
+    return reserved;
+}
+
+static void by_far_mappings(void) {
+    unsigned char *reserved = reserve_far();
+    unmap(reserved, (size_t)FAR_PIECES * REACH);
+    press_far(&(far_pieces){reserved, map_there, unmap_there});
+}
+
+static void by_far_pages(void) {
+    press_far(&(far_pieces){reserve_far(), protect_there, reserve_there});
+}
+
 typedef struct mapping {
     unsigned char *bytes;
     size_t size;
@@ -209,10 +280,15 @@ static void by_sbrk(void) {
 }
 
 static const adversary cases[] = {
-    {"mmap", by_mmap, 1},         {"mmap-shared", by_shared_mmap, 1},
-    {"mmap-holes", by_holes, 1},  {"mmap-and-malloc", by_both, 1},
-    {"mprotect", by_mprotect, 1}, {"mremap", by_mremap, 1},
+    {"mmap", by_mmap, 1},
+    {"mmap-shared", by_shared_mmap, 1},
+    {"mmap-holes", by_holes, 1},
+    {"mmap-and-malloc", by_both, 1},
+    {"mprotect", by_mprotect, 1},
+    {"mremap", by_mremap, 1},
     {"sbrk", by_sbrk, 1},
+    {"mmap-far", by_far_mappings, 1},
+    {"mprotect-far", by_far_pages, 1},
 };
 
 const adversaries mappings = {cases, sizeof cases / sizeof *cases};

@@ -2,6 +2,7 @@
  *
  * Pages are looked at by writing back to them what they hold. Start with no_table_is_next_to_blocks. */
 #include "apart.h"
+#include "span/page_map.h"
 #include "whole.h"
 
 enum { HELD = 4096, TABLES = 1024, PIECE = 256 << 10, FAR = 4 << 20 };
@@ -21,7 +22,7 @@ static size_t held_count;
 static void note_table(void *start, size_t size) {
     REQUIRE(table_count < TABLES);
     tables[table_count].start = start;
-    tables[table_count++].size = size;
+    tables[table_count++].size = (size + os.page_size - 1) & ~(os.page_size - 1);
 }
 
 static void take_table(void) {
@@ -33,7 +34,7 @@ static void take_table(void) {
 static void note_the_page_heaps_tables(void) {
     for (size_t part = 0; part < PAGE_MAP_ROOT; part++)
         if (page_map.leaf[part] != 0)
-            note_table((char *)page_map.nobodys + page_map.leaf[part], PAGE_MAP_LEAF * sizeof(page_entry));
+            note_table((char *)page_map.nobodys + page_map.leaf[part], sizeof(page_map_part));
     for (size_t i = 0; i < SPAN_TABLES; i++)
         if (span_tables[i] != NULL)
             note_table(span_tables[i], sizeof(span) << SPAN_TABLE_SHIFT);
