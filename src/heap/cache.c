@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    LEVELS = 6,
+    LEVELS = 10,
     SHARE_MIN = 1 << 20,
     SHARE_PART = 16,
     /* Misses and overflows until a large array is made larger: to ask each time costs as much as a few blocks. */
@@ -19,8 +19,9 @@ enum {
  * one may come to; and how many places there are even so. */
 static const struct level {
     unsigned places, bytes, least;
-} levels[LEVELS] = {{0, 0, 0},           {15, 16 << 10, 2},   {63, 64 << 10, 4},
-                    {255, 256 << 10, 8}, {1023, 1 << 20, 16}, {4095, 1 << 20, 16}};
+} levels[LEVELS] = {{0, 0, 0},           {15, 16 << 10, 2},   {31, 32 << 10, 3},    {63, 64 << 10, 4},
+                    {127, 128 << 10, 6}, {255, 256 << 10, 8}, {511, 512 << 10, 12}, {1023, 1 << 20, 16},
+                    {2047, 1 << 20, 16}, {4095, 1 << 20, 16}};
 
 static void *no_places[1] OWN_LINE;
 
