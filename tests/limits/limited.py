@@ -14,7 +14,7 @@ def prefix(options, limit, directory):
     """What goes before a command to limit it (limit: "64M", or "" for none); autopsies go to the directory."""
     build = os.path.abspath(options.build)
     if options.without_command:
-        variables = [f"RATION_LIMIT={limit}"] if limit else []
+        variables = [f"RATION_LIMIT={limit}", f"RATION_AUTOPSY={directory}"] if limit else []
         return ["env", f"LD_PRELOAD={build}/lib/libration-preload.so", *variables]
     limits = ["--limit", limit, "--quiet", "--autopsy", directory] if limit else []
     return [os.path.join(build, "bin", "ration"), "run", *limits, "--"]

@@ -47,6 +47,10 @@ class Bounded(Place):
         """The command, to be run under the limit."""
         return (*self.prefix(mebibytes, self.directory), *command)
 
+    def was_denied(self):
+        """Whether anything has left an autopsy here."""
+        return any(name.endswith(".autopsy") for name in os.listdir(self.directory))
+
     def attempt(self, mebibytes, *command, text=""):
         """Runs a command to whatever end."""
         try:
@@ -112,6 +116,8 @@ def node(place):
     outcome = place.attempt(256, "/usr/bin/node", "-e",
                             "const a = []; while (true) a.push(new Array(1000).fill(a.length))")
     if outcome.status in V8_CRASHES:
+        if not place.was_denied():
+            raise Failure(f"node crashed before it was denied anything: {outcome.words()}")
         return f"crashed by itself: {outcome.words()}"[:100]
     if outcome.status == 0:
         raise Failure("node was expected to run out of memory")
