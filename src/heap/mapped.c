@@ -51,6 +51,7 @@ typedef struct figure {
 static struct {
     bool busy;
     figure resident, page_tables;
+    size_t rest; /* of both */
     size_t noted_page_tables;
     size_t highest_known; /* at any of those since the last that was due by time */
     uint64_t next_due;    /* us */
@@ -67,7 +68,7 @@ static size_t kernels_bytes(void) {
 }
 
 size_t rest_bytes(void) {
-    return read_size(&measured.resident.rest) + read_size(&measured.page_tables.rest) + kernels_bytes();
+    return read_size(&measured.rest) + kernels_bytes();
 }
 
 /* Of what is known some may be committed but not there yet, so that it hides as much of the rest: the rest is at least what is
@@ -76,7 +77,7 @@ static void update(figure *f, size_t total, size_t known) {
     size_t gone = fallen(fallen(f->total, total), fallen(f->known, known));
     size_t kept = fallen(f->rest, gone);
     size_t seen = fallen(total, known);
-    __atomic_store_n(&f->rest, seen > kept ? seen : kept, __ATOMIC_RELAXED);
+    f->rest = seen > kept ? seen : kept;
     __atomic_store_n(&f->total, total, __ATOMIC_RELAXED);
     f->known = known;
 }
@@ -94,6 +95,7 @@ void mapped_measure(void) {
         size_t page_tables = page_table_bytes();
         update(&measured.resident, own.resident, fallen(known_bytes(), page_tables));
         update(&measured.page_tables, own.page_tables, page_tables);
+        __atomic_store_n(&measured.rest, measured.resident.rest + measured.page_tables.rest, __ATOMIC_RELAXED);
         __atomic_store_n(&measured.noted_page_tables, noted, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&measured.busy, false, __ATOMIC_RELEASE);

@@ -66,10 +66,6 @@ static void forget_tail(span *s) {
     s->tail = 0;
 }
 
-size_t span_table_bytes(void) {
-    return table_bytes() + page_map_descriptor_bytes() + page_map_entry_bytes() + page_table_bytes();
-}
-
 size_t span_overhead_bytes(void) {
     size_t dirty = __atomic_load_n(&heap.dirty_bytes, __ATOMIC_RELAXED);
     size_t tails = __atomic_load_n(&heap.tail_bytes, __ATOMIC_RELAXED);

@@ -14,7 +14,7 @@ static uint32_t next_id = 1;
 static struct {
     const page_map_part *first;
     page_map_coverage of_first;
-    size_t page_tables, entry_pages; /* atomics */
+    size_t page_tables; /* an atomic */
 } covered OWN_LINE;
 
 static page_map_coverage *coverage_of(uintptr_t address) {
@@ -53,18 +53,15 @@ static size_t note_covered(uintptr_t start, uintptr_t end, size_t offset, unsign
 
 void page_map_note_written(uintptr_t start, size_t granules) {
     unsigned shift = system_page_shift() - 3 + GRANULE_SHIFT; /* 8 bytes an entry */
-    size_t fresh = note_covered(start, start + granules * GRANULE, offsetof(page_map_coverage, written), shift);
-    __atomic_fetch_add(&covered.entry_pages, fresh, __ATOMIC_RELAXED);
+    count_span_tables(os.page_size *
+                      note_covered(start, start + granules * GRANULE, offsetof(page_map_coverage, written), shift));
 }
 
 void page_map_note_reached(uintptr_t start, size_t size) {
     unsigned shift = 2 * system_page_shift() - 3;
     size_t fresh = note_covered(start, start + size, offsetof(page_map_coverage, reached), shift);
     __atomic_fetch_add(&covered.page_tables, fresh, __ATOMIC_RELAXED);
-}
-
-size_t page_map_entry_bytes(void) {
-    return __atomic_load_n(&covered.entry_pages, __ATOMIC_RELAXED) * os.page_size;
+    count_span_tables(fresh * os.page_size);
 }
 
 size_t page_table_bytes(void) {
@@ -102,6 +99,7 @@ static span *new_descriptor(void) {
     span *result = span_of_id(next_id);
     result->id = next_id;
     __atomic_store_n(&next_id, next_id + 1, __ATOMIC_RELAXED);
+    count_span_tables(sizeof *result);
     return result;
 }
 

@@ -32,8 +32,7 @@ void *span_table_map(size_t size);
 void page_map_note_written(uintptr_t start, size_t granules);
 /* So much from start on may be touched: the kernel makes page tables for it. */
 void page_map_note_reached(uintptr_t start, size_t size);
-/* Bytes of descriptors ever in use; and of entries ever written, in whole pages. */
+/* Bytes of descriptors ever in use. */
 size_t page_map_descriptor_bytes(void);
-size_t page_map_entry_bytes(void);
 
 #endif

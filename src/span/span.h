@@ -175,8 +175,15 @@ page_heap_figures page_heap_read(void);
 /* Bytes that are committed and in no heap: dirty pages that are free or the tail of a large span, tables, and the kernel's page
  * tables. */
 size_t span_overhead_bytes(void);
-/* Those of them that are tables. */
-size_t span_table_bytes(void);
+/* Those of them that are tables. A sum by itself, since limits read it at each charge. */
+extern size_t span_table_total;
+static inline size_t span_table_bytes(void) {
+    return __atomic_load_n(&span_table_total, __ATOMIC_RELAXED);
+}
+/* Bytes more, or, negative, fewer. */
+static inline void count_span_tables(size_t bytes) {
+    __atomic_fetch_add(&span_table_total, bytes, __ATOMIC_RELAXED);
+}
 /* Those of them that are the kernel's page tables: a page of them for each 512 pages of which any was handed out. */
 size_t page_table_bytes(void);
 /* Zeroed memory that is never given back, for tables. NULL if refused. */

@@ -20,9 +20,12 @@ static struct {
     size_t taken;
 } OWN_LINE tables;
 
-/* Bytes more, or, negative, fewer. Limits read the sum without the lock. */
+size_t span_table_total OWN_LINE;
+
+/* Bytes more, or, negative, fewer. */
 static void count_taken(size_t bytes) {
     __atomic_fetch_add(&tables.taken, bytes, __ATOMIC_RELAXED);
+    count_span_tables(bytes);
 }
 
 static unsigned piece_shift(size_t size) {
