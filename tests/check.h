@@ -189,6 +189,12 @@ CHECK_UNUSED static bool check_matches(const char *pattern, const char *text) {
     return *text == '\0';
 }
 
+#ifdef RN_SANITIZE
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* Whether an emulator runs this program, which makes everything some ten times slower. */
 CHECK_UNUSED static bool emulated(void) {
     const char *emulator = getenv("CHECK_EMULATOR");

@@ -12,12 +12,6 @@ static void *got(rn_heap *heap, size_t size) {
     return block;
 }
 
-#ifdef RN_SANITIZE
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 /* 0 where most of it is a sanitizer's or an emulator's. */
 static size_t resident(void) {
     size_t pages = 0, unused;

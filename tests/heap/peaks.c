@@ -8,12 +8,6 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#ifdef RN_SANITIZE
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 enum { MIB = 1 << 20, THREADS = 4 };
 static const size_t BEYOND_ALL = PTRDIFF_MAX / 2;
 
