@@ -340,6 +340,8 @@ void thread_drop_own(struct heap *);
 void thread_drain_own(void);
 /* What the thread had cached is lost, and it has no caches any more: it was stopped in the middle of a batch. */
 void thread_abandon_caches(void);
+/* The thread is about to end past libc, by the system call itself. */
+void thread_leave(void);
 /* Around vfork: the thread makes no use of sequences, which its child could not restart. */
 void thread_before_vfork(void);
 void thread_after_vfork(void);

@@ -17,6 +17,8 @@ ptrdiff_t section_area OWN_LINE;
 
 static os_mutex threads_lock OWN_LINE;
 static thread *threads;
+static thread *gone; /* those that were found to have ended untold; what they had cached is still to be given back */
+static int threads_process; /* whose threads these are: a child of vfork, which has the same memory, is another */
 static bool threads_are_watched;
 static bool others_were_lost;
 
@@ -61,6 +63,16 @@ static void dissolve(thread *t) {
 
 static thread *thread_begin(void);
 
+/* The threads' lock is held. */
+static void unlist(thread *t) {
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        threads = t->next;
+}
+
 static void thread_ended(void) {
     thread *t = this_thread.thread;
     if (t == NULL)
@@ -72,12 +84,7 @@ static void thread_ended(void) {
     set_cache(&this_thread, &empty_cache); /* a signal handler may have begun another */
     local_end();
     os_lock(&threads_lock);
-    if (t->next != NULL)
-        t->next->prev = t->prev;
-    if (t->prev != NULL)
-        t->prev->next = t->next;
-    else
-        threads = t->next;
+    unlist(t);
     os_unlock(&threads_lock);
     this_thread.thread = NULL;
     if (t->fast)
@@ -85,8 +92,51 @@ static void thread_ended(void) {
     dissolve(t);
 }
 
+void thread_leave(void) {
+    if (!library_is_at_work())
+        thread_ended();
+}
+
+/* Takes from the list those that ended by the system call itself, past libc (exit(2)): their thread-local memory may be anything by
+ * now. Where they ended inside the library they have left locks behind, which is the end of others, too; so they did not, and their
+ * caches are whole. The threads' lock is held. */
+static void set_aside_if(thread *t, bool is_gone) {
+    if (!is_gone)
+        return;
+    unlist(t);
+    t->next = gone;
+    gone = t;
+}
+
+static void set_aside_gone(void) {
+    for (thread *t = threads, *next; t != NULL; t = next) {
+        next = t->next;
+        set_aside_if(t, t->local != &this_thread && !os_thread_lives(threads_process, t->id));
+    }
+}
+
+/* The system has given one's number to a new thread. */
+static void set_aside_namesake(int id) {
+    for (thread *t = threads, *next; t != NULL; t = next) {
+        next = t->next;
+        set_aside_if(t, t->id == id);
+    }
+}
+
+static void dissolve_gone(void) {
+    os_lock(&threads_lock);
+    thread *list = gone;
+    gone = NULL;
+    os_unlock(&threads_lock);
+    for (thread *next; list != NULL; list = next) {
+        next = list->next;
+        dissolve(list);
+    }
+}
+
 /* Before any thread has a cache. */
 void threads_start(void) {
+    threads_process = os_process_id();
     const char *own = (const char *)&this_thread;
     /* In a register first: gcc would subtract straight from the GOT, which ld can't turn into what a static program needs. */
     __asm__("" : "+r"(own));
@@ -109,6 +159,7 @@ static thread *thread_start(void) {
     t->current_handle = root_heap.handle;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
     os_lock(&threads_lock);
+    set_aside_namesake(t->id);
     t->next = threads;
     if (threads != NULL)
         threads->prev = t;
@@ -353,6 +404,7 @@ static bool tell_again(void) {
  * threads' lock is held. Returns how many those are. */
 static unsigned stop_others(void) {
     bool any = false;
+    set_aside_gone();
     revoke_others();
     for (thread *t = threads; t != NULL; t = t->next) {
         t->unsettled = is_other(t);
@@ -386,7 +438,8 @@ static void let_others_go(void) {
 
 bool threads_alone(void) {
     os_lock(&threads_lock);
-    bool alone = !others_were_lost && (threads == NULL || (threads == this_thread.thread && threads->next == NULL));
+    bool alone = !others_were_lost && gone == NULL &&
+                 (threads == NULL || (threads == this_thread.thread && threads->next == NULL));
     os_unlock(&threads_lock);
     return alone;
 }
@@ -399,6 +452,7 @@ unsigned threads_take_over(void) {
             drain(t);
     let_others_go();
     os_unlock(&threads_lock);
+    dissolve_gone();
     return left;
 }
 
@@ -533,6 +587,8 @@ void threads_drop_heap(struct heap *heap, const rn_heap *handle) {
     local_begin();
     for (thread *t = threads; t != NULL; t = t->next)
         drop_cache_of(t, heap);
+    for (thread *t = gone; t != NULL; t = t->next)
+        drop_cache_of(t, heap);
     local_end();
     let_others_go();
     os_unlock(&threads_lock);
@@ -569,6 +625,7 @@ void threads_after_fork_in_child(void) {
         mine->revoked = false;
         mine->id = os_thread_id();
     }
+    threads_process = os_process_id();
     os_unlock(&threads_lock);
     others_were_lost |= dead != NULL;
     for (thread *next; dead != NULL; dead = next) {
@@ -576,4 +633,5 @@ void threads_after_fork_in_child(void) {
         if (!dead->unsettled)
             dissolve(dead);
     }
+    dissolve_gone();
 }

@@ -141,6 +141,8 @@ enum { OS_NAME_MAX = 16 };
 
 int os_process_id(void);
 int os_thread_id(void);
+/* Whether the process has a thread of that number; true where that may not be asked. */
+bool os_thread_lives(int process, int thread);
 /* What the system calls the thread; "" where it can't be known. */
 void os_thread_name(char name[OS_NAME_MAX]);
 /* Seconds since 1970. */

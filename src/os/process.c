@@ -6,6 +6,7 @@
 #include "restart.h"
 #include "syscall.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -73,6 +74,10 @@ int os_process_id(void) {
 
 int os_thread_id(void) {
     return (int)os_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+bool os_thread_lives(int process, int thread) {
+    return !os_may_look() || os_syscall(SYS_tgkill, process, thread, 0, 0, 0, 0) != -ESRCH;
 }
 
 void os_thread_name(char name[OS_NAME_MAX]) {

@@ -1,8 +1,8 @@
 /* filter.c: the calls by which a program installs a filter of system calls (seccomp(2)). From then on the library makes no
- * call but those that it can't do without: what is resident is no longer looked at.
+ * call but those that it can't do without: what is resident is no longer looked at. And the one by which a thread ends past libc.
  *
  * It is told before the filter is there, since afterwards might be too late. Start with filtered. */
-#include "../os/os.h"
+#include "../heap/heap.h"
 #include "../os/syscall.h"
 
 #include <errno.h>
@@ -50,6 +50,8 @@ EXPORT long syscall(long number, ...) {
         c.arguments[i] =
             va_arg(more, long); /* those not given are not used NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(more);
+    if (UNLIKELY(number == SYS_exit))
+        thread_leave();
     return UNLIKELY(installs_filter(&c)) ? filtered(&c) : with_errno(make(&c));
 }
 

@@ -4,6 +4,7 @@
  * pthread_setspecific is wrapped; it may fail, where it has to allocate. */
 #include "apart.h"
 #include "os/os.h"
+#include "os/syscall.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -103,6 +104,43 @@ static void a_thread_that_allocates_in_its_last_moment_leaves_nothing(void) {
 #endif
 }
 
+static void *allocate_and_end_past_libc(void *unused) {
+    allocate_and_end(unused);
+    os_syscall(SYS_exit, 0, 0, 0, 0, 0, 0);
+    return unused;
+}
+
+static void end_past_libc(void) {
+    rn_stats before, after;
+    rn_heap *heap = rn_heap_new(NULL, "theirs", 0);
+    rn_heap_trim(rn_heap_root());
+    rn_heap_stats(rn_heap_root(), &before);
+    for (int i = 0; i < THREADS; i++)
+        run_and_take_away(allocate_and_end_past_libc);
+    rn_heap_destroy(heap);
+    rn_heap_trim(rn_heap_root());
+    rn_heap_stats(rn_heap_root(), &after);
+    if (before.objects != after.objects)
+        _exit(1);
+    run_and_take_away(allocate_and_end_past_libc);
+    pid_t child = fork();
+    if (child == 0) {
+        run_and_take_away(allocate_and_end);
+        rn_heap_trim(rn_heap_root());
+        _exit(0);
+    }
+    _exit(!ended_well(child));
+}
+
+static void a_thread_that_ends_past_libc_leaves_nothing(void) {
+#if defined(__GLIBC__) && !defined(RN_SANITIZE)
+    CHECK(ends_well(end_past_libc, 30));
+#else
+    (void)end_past_libc;
+    printf("skipped: %s: musl's threads and a sanitizer's can't be waited for then\n", check.test);
+#endif
+}
+
 static void take_every_key(void) {
     static pthread_key_t keys[4096];
     static int value;
@@ -121,4 +159,5 @@ static void a_program_that_took_every_key_keeps_its_own_values(void) {
 
 TESTS(TEST(a_program_that_took_every_key_keeps_its_own_values),
       TEST(a_thread_whose_end_will_not_be_told_leaves_nothing),
-      TEST(a_thread_that_allocates_in_its_last_moment_leaves_nothing))
+      TEST(a_thread_that_allocates_in_its_last_moment_leaves_nothing),
+      TEST(a_thread_that_ends_past_libc_leaves_nothing))
