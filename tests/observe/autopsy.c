@@ -15,12 +15,6 @@
 
 enum { MIB = 1 << 20, PATH_BYTES = 128, TEXT_BYTES = 4 << 20, HEAPS = 3000, DEEP = 500, RACERS = 8, SKIP = 77 };
 
-#if defined(RN_SANITIZE)
-enum { SANITIZED = true };
-#else
-enum { SANITIZED = false };
-#endif
-
 static char directory[64];
 static char text[TEXT_BYTES];
 
