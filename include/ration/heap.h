@@ -36,8 +36,8 @@ typedef struct rn_stats {
 /* The process's heap, malloc's default. Never NULL, never destroyed. */
 RN_API rn_heap *rn_heap_root(void) RN_NOEXCEPT;
 
-/* A new heap below parent (NULL: the root). The name is copied and cut at 31 bytes. limit 0 leaves only the
- * ancestors' limits. NULL with ENOMEM when its tables can't be had. Ends with rn_heap_destroy. */
+/* A new heap below parent (NULL: the root). The name is copied and cut at 31 bytes; control characters become '?'.
+ * limit 0 leaves only the ancestors' limits. NULL with ENOMEM when its tables can't be had. Ends with rn_heap_destroy. */
 RN_API rn_heap *rn_heap_new(rn_heap *parent, const char *name, size_t limit) RN_NOEXCEPT
     __attribute__((warn_unused_result));
 

@@ -31,9 +31,15 @@ struct heap *heap_next_in(const struct heap *top, const struct heap *heap) {
 
 /* --- a heap's spans ------------------------------------------------------------------------------------------- */
 
+/* A character that the kernel takes in a mapping's name. */
+static bool may_name_mapping(char c) {
+    return c >= ' ' && c < 0x7f && strchr("[]\\$`", c) == NULL;
+}
+
 static void name_span(const struct heap *heap, const span *s) {
     char name[HEAP_NAME_MAX + 8] = "ration: ";
-    memcpy(name + 8, heap->name, HEAP_NAME_MAX);
+    for (size_t i = 0; heap->name[i] != '\0'; i++)
+        name[8 + i] = (char)(may_name_mapping(heap->name[i]) ? heap->name[i] : '?');
     os_name((void *)s->start, (size_t)s->granules << GRANULE_SHIFT, name);
 }
 
@@ -115,6 +121,12 @@ static rn_heap *no_memory(struct heap *parent) {
     return NULL;
 }
 
+/* The name stands in lines that are read by line. */
+static void copy_name(char to[HEAP_NAME_MAX], const char *name) {
+    for (size_t i = 0; i < HEAP_NAME_MAX - 1 && name[i] != '\0'; i++)
+        to[i] = (char)((unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i]);
+}
+
 rn_heap *rn_heap_new(rn_heap *above, const char *name, size_t limit) {
     start_once();
     struct heap *parent = above == NULL ? &root_heap : heap_of(above);
@@ -124,9 +136,8 @@ rn_heap *rn_heap_new(rn_heap *above, const char *name, size_t limit) {
         return no_memory(parent);
     heap->parent = parent;
     heap->limit = limit;
-    size_t length = name == NULL ? 0 : strnlen(name, HEAP_NAME_MAX - 1);
-    if (length != 0)
-        memcpy(heap->name, name, length);
+    if (name != NULL)
+        copy_name(heap->name, name);
     if (!adopt(parent, heap) && (heap_bury_all_retired(), !adopt(parent, heap))) {
         table_give(heap, sizeof *heap);
         return no_memory(parent);

@@ -103,6 +103,25 @@ static void heaps_may_be_made_and_destroyed_without_end(void) {
     CHECK_EQ(tables, table_bytes());
 }
 
+static char mapping_name[64];
+
+void __wrap_os_name(void *start, size_t size, const char *name);
+void __wrap_os_name(void *start, size_t size, const char *name) {
+    (void)start;
+    (void)size;
+    snprintf(mapping_name, sizeof mapping_name, "%s", name);
+}
+
+/* The kernel takes printable ASCII but []\$`. */
+static void a_mapping_has_the_heaps_name_as_the_kernel_takes_it(void) {
+    rn_heap *heap = made(NULL, "a [b] \\$` {c}~\n\xc3\xa9, longer", 0);
+    os.names = true;
+    got(heap, 100000);
+    os.names = false;
+    CHECK(strcmp("ration: a ?b? ??? {c}~???, longer", mapping_name) == 0);
+    rn_heap_destroy(heap);
+}
+
 static void destroying_null_is_fine(void) {
     rn_heap_destroy(NULL);
 }
@@ -328,9 +347,10 @@ static void trim_returns_what_nobody_uses(void) {
 
 TESTS(TEST(a_new_heap_holds_nothing), TEST(a_heap_counts_what_it_gives), TEST(a_parent_counts_what_its_subtree_holds),
       TEST(destroying_a_subtree_gives_all_back), TEST(heaps_may_be_made_and_destroyed_without_end),
-      TEST(destroying_null_is_fine), TEST(malloc_draws_on_the_heap_that_was_pushed_last),
-      TEST(a_mark_brings_back_how_deep_the_pushes_stood), TEST(a_push_for_a_block_ends_with_it_however_it_is_left),
-      TEST(a_push_is_the_threads_own), TEST(blocks_of_a_pushed_heap_may_be_freed_elsewhere),
-      TEST(a_limit_denies_and_counts_it), TEST(what_is_freed_below_a_limit_can_be_had_again),
-      TEST(a_limit_bounds_the_subtree), TEST(realloc_past_a_limit_leaves_the_block_as_it_was),
-      TEST(a_block_that_was_cut_is_charged_for_what_it_keeps), TEST(trim_returns_what_nobody_uses))
+      TEST(a_mapping_has_the_heaps_name_as_the_kernel_takes_it), TEST(destroying_null_is_fine),
+      TEST(malloc_draws_on_the_heap_that_was_pushed_last), TEST(a_mark_brings_back_how_deep_the_pushes_stood),
+      TEST(a_push_for_a_block_ends_with_it_however_it_is_left), TEST(a_push_is_the_threads_own),
+      TEST(blocks_of_a_pushed_heap_may_be_freed_elsewhere), TEST(a_limit_denies_and_counts_it),
+      TEST(what_is_freed_below_a_limit_can_be_had_again), TEST(a_limit_bounds_the_subtree),
+      TEST(realloc_past_a_limit_leaves_the_block_as_it_was), TEST(a_block_that_was_cut_is_charged_for_what_it_keeps),
+      TEST(trim_returns_what_nobody_uses))

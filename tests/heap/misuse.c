@@ -155,6 +155,15 @@ static void the_line_names_the_heap(void) {
     rn_heap_destroy(heap);
 }
 
+static void a_name_of_more_lines_makes_one_line(void) {
+    rn_heap *heap = rn_heap_new(NULL, "a\nration: b\r\t\x1b[m\x7f\xc3\xa9", 0);
+    REQUIRE(heap != NULL);
+    void *block = rn_heap_malloc(heap, 50000);
+    CHECK_ABORTS("ration: %p (53248-byte class, heap \"a?ration: b???[m?\xc3\xa9\"): free of an address inside a block",
+                 free_and_flush((char *)block + 1));
+    rn_heap_destroy(heap);
+}
+
 static void *free_twice_and_end(void *block) {
     void *other = rn_malloc(100);
     rn_free(block);
@@ -280,5 +289,5 @@ TESTS(TEST(a_handler_of_the_abort_may_allocate), TEST(a_misuse_by_the_handler_of
       TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
       TEST(a_freed_large_block_can_not_be_resized), TEST(a_double_free_is_told_with_its_heap_when_its_span_is_gone),
       TEST(a_cached_address_whose_upper_bits_are_wrong_is_foreign), TEST(the_line_names_the_heap),
-      TEST(a_double_free_is_seen_when_its_thread_ends), TEST(the_root_can_not_be_destroyed),
-      TEST(a_push_too_deep_is_seen), TEST(a_pop_without_its_push_is_seen))
+      TEST(a_name_of_more_lines_makes_one_line), TEST(a_double_free_is_seen_when_its_thread_ends),
+      TEST(the_root_can_not_be_destroyed), TEST(a_push_too_deep_is_seen), TEST(a_pop_without_its_push_is_seen))
