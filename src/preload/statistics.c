@@ -1,4 +1,4 @@
-/* statistics.c: libc's own reporting calls, answered from the root heap's figures. */
+/* statistics.c: libc's own reporting calls, answered from the root heap's figures and those of the heaps below it. */
 #include "../heap/heap.h"
 
 #include <errno.h>
@@ -27,16 +27,39 @@ EXPORT int mallopt(int parameter, int value) {
     return 1;
 }
 
+struct parts {
+    size_t blocks[SIZE_CLASSES_COUNT];
+    size_t large_blocks, large_bytes;
+};
+
+static void add_parts(struct parts *parts, const struct heap *heap) {
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        parts->blocks[i] += __atomic_load_n(&heap->stores[i].blocks_out, __ATOMIC_RELAXED);
+    parts->large_blocks += __atomic_load_n(&heap->large_blocks, __ATOMIC_RELAXED);
+    parts->large_bytes += __atomic_load_n(&heap->large_bytes, __ATOMIC_RELAXED);
+}
+
+/* Of all heaps, as the total is. */
+static struct parts read_parts(void) {
+    struct parts parts = {0};
+    heap_lock_tree();
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap))
+        add_parts(&parts, heap);
+    heap_unlock_tree();
+    return parts;
+}
+
 #if defined(__GLIBC__) /* whose structures these are */
 
 EXPORT struct mallinfo2 mallinfo2(void) {
     rn_stats stats;
     heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
+    struct parts parts = read_parts();
     return (struct mallinfo2){
         .arena = stats.used + pages.dirty,
-        .hblks = __atomic_load_n(&root_heap.large_blocks, __ATOMIC_RELAXED),
-        .hblkhd = __atomic_load_n(&root_heap.large_bytes, __ATOMIC_RELAXED),
+        .hblks = parts.large_blocks,
+        .hblkhd = parts.large_bytes,
         .uordblks = stats.live,
         .fordblks = stats.used + pages.dirty - stats.live,
         .keepcost = pages.dirty,
@@ -77,14 +100,12 @@ EXPORT int malloc_info(int options, FILE *out) {
     rn_stats stats;
     heap_read(&root_heap, &stats);
     page_heap_figures pages = page_heap_read();
+    struct parts parts = read_parts();
     fprintf(out, "<malloc version=\"1\">\n");
-    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++) {
-        unsigned blocks = __atomic_load_n(&root_heap.stores[i].blocks_out, __ATOMIC_RELAXED);
-        if (blocks != 0)
-            fprintf(out, "<class size=\"%u\" blocks=\"%u\"/>\n", size_classes[i].size, blocks);
-    }
-    fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", __atomic_load_n(&root_heap.large_blocks, __ATOMIC_RELAXED),
-            __atomic_load_n(&root_heap.large_bytes, __ATOMIC_RELAXED));
+    for (unsigned i = 0; i < SIZE_CLASSES_COUNT; i++)
+        if (parts.blocks[i] != 0)
+            fprintf(out, "<class size=\"%u\" blocks=\"%zu\"/>\n", size_classes[i].size, parts.blocks[i]);
+    fprintf(out, "<large blocks=\"%zu\" bytes=\"%zu\"/>\n", parts.large_blocks, parts.large_bytes);
     fprintf(out, "<total live=\"%zu\" used=\"%zu\" peak=\"%zu\" free=\"%zu\" returned=\"%zu\"/>\n</malloc>\n",
             stats.live, stats.used, stats.peak, pages.dirty, pages.purged + store_purged_bytes());
     return 0;

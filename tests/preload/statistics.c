@@ -6,6 +6,10 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #include <pthread.h>
+#include <ration/ration.h>
+
+extern rn_heap *heap_of_ration(rn_heap *, const char *, size_t) __asm__("rn_heap_new") __attribute__((weak));
+extern void *malloc_of_ration(rn_heap *, size_t) __asm__("rn_heap_malloc") __attribute__((weak));
 
 enum { LIVE = 2000, LIVE_SIZE = 5000 };
 
@@ -144,6 +148,46 @@ static void malloc_info_writes_valid_xml(void) {
     drop_live();
 }
 
+/* The number behind name; text goes on behind it. NULL if there is none. */
+static const char *number(const char *text, const char *name, size_t *value) {
+    text = strstr(text, name);
+    return text != NULL && sscanf(text + strlen(name), "%zu", value) == 1 ? text + strlen(name) : NULL;
+}
+
+static size_t bytes_in_parts(const char *text) {
+    size_t size, blocks, bytes = 0;
+    REQUIRE(number(text, "bytes=\"", &bytes) != NULL);
+    while ((text = number(text, "<class size=\"", &size)) != NULL) {
+        text = number(text, "blocks=\"", &blocks);
+        REQUIRE(text != NULL);
+        bytes += size * blocks;
+    }
+    return bytes;
+}
+
+/* Blocks that are checked, as the first of a process are, and those of other heaps included. */
+static void malloc_infos_parts_add_up(void) {
+    static char text[1 << 16];
+    enum { SMALL = 100 };
+    void *blocks[SMALL], *large = malloc(1 << 20);
+    for (size_t i = 0; i < SMALL; i++)
+        blocks[i] = malloc(40);
+    if (heap_of_ration != NULL) {
+        rn_heap *heap = heap_of_ration(NULL, "other", 0);
+        REQUIRE(malloc_of_ration(heap, 40) != NULL && malloc_of_ration(heap, 1 << 20) != NULL);
+    }
+    FILE *stream = fmemopen(text, sizeof text, "w");
+    REQUIRE(stream != NULL && malloc_info(0, stream) == 0 && fclose(stream) == 0);
+    size_t total;
+    if (number(text, "<total live=\"", &total) != NULL)
+        CHECK_EQ(total, bytes_in_parts(text));
+    else
+        skip("not Ration's XML");
+    for (size_t i = 0; i < SMALL; i++)
+        free(blocks[i]);
+    free(large);
+}
+
 static void malloc_info_takes_no_options(void) {
     FILE *stream = fopen("/dev/null", "w");
     REQUIRE(stream != NULL);
@@ -203,9 +247,10 @@ static void all_of_them_may_be_called_while_threads_allocate(void) {
         pthread_join(threads[i], NULL);
 }
 
-TESTS(TEST(mallinfo2_sees_what_is_live), TEST(mallinfo2_sees_a_large_block), TEST(mallinfo_still_answers),
-      TEST(malloc_trim_gives_memory_back), TEST(malloc_info_writes_valid_xml), TEST(malloc_info_takes_no_options),
-      TEST(malloc_stats_writes_to_stderr_only), TEST(mallopt_is_accepted),
+/* That first which is about the first blocks of the process. */
+TESTS(TEST(malloc_infos_parts_add_up), TEST(mallinfo2_sees_what_is_live), TEST(mallinfo2_sees_a_large_block),
+      TEST(mallinfo_still_answers), TEST(malloc_trim_gives_memory_back), TEST(malloc_info_writes_valid_xml),
+      TEST(malloc_info_takes_no_options), TEST(malloc_stats_writes_to_stderr_only), TEST(mallopt_is_accepted),
       TEST(all_of_them_may_be_called_while_threads_allocate))
 #else
 static void these_calls_are_glibcs(void) {
