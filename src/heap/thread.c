@@ -612,15 +612,11 @@ void threads_after_fork_in_parent(void) {
  * middle of a batch is lost to the child, since its arrays can't be trusted. */
 void threads_after_fork_in_child(void) {
     thread *mine = this_thread.thread;
+    if (mine != NULL)
+        unlist(mine);
     thread *dead = threads;
     threads = mine;
     if (mine != NULL) {
-        if (mine->next != NULL)
-            mine->next->prev = mine->prev;
-        if (mine->prev != NULL)
-            mine->prev->next = mine->next;
-        else
-            dead = mine->next;
         mine->next = mine->prev = NULL;
         mine->revoked = false;
         mine->id = os_thread_id();
