@@ -10,8 +10,6 @@
 /* The exit status for a command line, or a setting, that can't be followed. */
 enum { COMMAND_MISUSED = 2 };
 
-extern const char command_version[];
-
 int doctor_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 

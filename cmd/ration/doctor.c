@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/membarrier.h>
+#include <ration/base.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,7 +283,7 @@ typedef struct places {
 } places;
 
 static void print_table(const places *found) {
-    (void)printf("Ration %s, %s %s, %s\n", command_version, found->system.sysname, found->system.release,
+    (void)printf("Ration %s, %s %s, %s\n", rn_version(), found->system.sysname, found->system.release,
                  found->system.machine);
     (void)printf("library  %s%s\n", found->library, found->has_library ? "" : " (missing)");
     (void)printf("cgroup   %s\n\n", found->has_group ? found->group.path : "none that accounts for memory");
@@ -323,7 +324,7 @@ static void print_member(const char *before, const char *name, const char *value
 static void print_json(const places *found) {
     uint64_t limit;
 
-    print_member("{\n  ", "version", command_version);
+    print_member("{\n  ", "version", rn_version());
     print_member(",\n  ", "kernel", found->system.release);
     print_member(",\n  ", "machine", found->system.machine);
     print_member(",\n  ", "library", found->has_library ? found->library : NULL);

@@ -10,14 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORDS_OF(value) #value
-#define DOTTED(major, minor, patch) WORDS_OF(major) "." WORDS_OF(minor) "." WORDS_OF(patch)
-
 /* The library's variables in our environment are for what we start. */
 extern const char rn_starts_another;
 const char rn_starts_another = 1;
-
-const char command_version[] = DOTTED(RN_VERSION_MAJOR, RN_VERSION_MINOR, RN_VERSION_PATCH);
 
 static const struct verb {
     const char *name;
@@ -80,7 +75,7 @@ static void print_help(FILE *stream) {
 }
 
 static int print_version(void) {
-    (void)printf("ration %s\n", command_version);
+    (void)printf("ration %s\n", rn_version());
     return command_finish(NULL);
 }
 

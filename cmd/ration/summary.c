@@ -229,7 +229,6 @@ static void print_after_denial(const run_state *state) {
 /* On a line of its own, unwrapped: it is to be copied. None where figures were asked for and all else is well. */
 static void print_next(const run_state *state, int status) {
     const run_options *options = state->options;
-
     char path[PATH_MAX];
 
     if (state->offer.totals.denied != 0)
