@@ -97,8 +97,16 @@ void thread_leave(void) {
         thread_ended();
 }
 
+/* Under a filter of system calls a thread that begins has no number: to ask for it might be the end of the program. */
+enum { ID_UNKNOWN = -1 };
+
+static int id_of_this(void) {
+    return os_may_look() ? os_thread_id() : ID_UNKNOWN;
+}
+
 /* Takes from the list those that ended by the system call itself, past libc (exit(2)): their thread-local memory may be anything by
- * now. Where they ended inside the library they have left locks behind, which is the end of others, too; so they did not, and their
+ * now. (The system lets who joins them go on a moment before it takes their number back: within that moment they still live here.)
+ * Where they ended inside the library they have left locks behind, which is the end of others, too; so they did not, and their
  * caches are whole. The threads' lock is held. */
 static void set_aside_if(thread *t, bool is_gone) {
     if (!is_gone)
@@ -111,7 +119,7 @@ static void set_aside_if(thread *t, bool is_gone) {
 static void set_aside_gone(void) {
     for (thread *t = threads, *next; t != NULL; t = next) {
         next = t->next;
-        set_aside_if(t, t->local != &this_thread && !os_thread_lives(threads_process, t->id));
+        set_aside_if(t, t->local != &this_thread && t->id != ID_UNKNOWN && !os_thread_lives(threads_process, t->id));
     }
 }
 
@@ -119,7 +127,7 @@ static void set_aside_gone(void) {
 static void set_aside_namesake(int id) {
     for (thread *t = threads, *next; t != NULL; t = next) {
         next = t->next;
-        set_aside_if(t, t->id == id);
+        set_aside_if(t, t->id == id && id != ID_UNKNOWN);
     }
 }
 
@@ -154,7 +162,7 @@ static thread *thread_start(void) {
         return NULL;
     t->local = &this_thread;
     t->self = pthread_self();
-    t->id = os_thread_id();
+    t->id = id_of_this();
     t->current = &root_heap;
     t->current_handle = root_heap.handle;
     t->fast = RN_SECTIONS && !hardened && os_restart_begin();
@@ -542,7 +550,7 @@ static bool has_pushed(const thread *t, const struct heap *heap, const rn_heap *
     return false;
 }
 
-/* The number of a thread that has; 0 if none. The threads' lock is held. */
+/* The number of a thread that has, or ID_UNKNOWN; 0 if none has. The threads' lock is held. */
 static int find_user(const struct heap *heap, const rn_heap *handle) {
     for (const thread *t = threads; t != NULL; t = t->next)
         if (has_pushed(t, heap, handle))
@@ -552,7 +560,9 @@ static int find_user(const struct heap *heap, const rn_heap *handle) {
 
 static _Noreturn void misuse_pushed(const struct heap *heap, const rn_heap *handle, const char *call, int user) {
     char line[HEAP_NAME_MAX + 80];
-    if (this_thread.thread != NULL && this_thread.thread->id == user)
+    if (user == ID_UNKNOWN)
+        snprintf(line, sizeof line, "%s of heap \"%s\", which a thread has pushed", call, heap->name);
+    else if (this_thread.thread != NULL && this_thread.thread->id == user)
         snprintf(line, sizeof line, "%s of heap \"%s\", which this thread has pushed", call, heap->name);
     else
         snprintf(line, sizeof line, "%s of heap \"%s\", which thread %d has pushed", call, heap->name, user);
@@ -619,7 +629,7 @@ void threads_after_fork_in_child(void) {
     if (mine != NULL) {
         mine->next = mine->prev = NULL;
         mine->revoked = false;
-        mine->id = os_thread_id();
+        mine->id = id_of_this();
     }
     threads_process = os_process_id();
     os_unlock(&threads_lock);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <ration/ration.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 int __real_pthread_setspecific(pthread_key_t key, const void *value);
@@ -71,6 +72,15 @@ static void *end_with_destructors(void *unused) {
     return unused;
 }
 
+static int ended_past_libc;
+
+/* Who joins a thread that ended past libc goes on a moment before the system has taken its number back. */
+static void wait_for_the_system(void) {
+    while (ended_past_libc != 0 && os_thread_lives(os_process_id(), ended_past_libc))
+        sched_yield();
+    ended_past_libc = 0;
+}
+
 /* On a stack of ours, which also holds what is the thread's own, and is gone before the library looks around. */
 static void run_and_take_away(void *(*work)(void *)) {
     pthread_attr_t attributes;
@@ -81,6 +91,7 @@ static void run_and_take_away(void *(*work)(void *)) {
     REQUIRE(pthread_attr_setstack(&attributes, stack, STACK) == 0);
     REQUIRE(pthread_create(&thread, &attributes, work, NULL) == 0);
     pthread_join(thread, NULL);
+    wait_for_the_system();
     pthread_attr_destroy(&attributes);
     munmap(stack, STACK);
 }
@@ -106,6 +117,7 @@ static void a_thread_that_allocates_in_its_last_moment_leaves_nothing(void) {
 
 static void *allocate_and_end_past_libc(void *unused) {
     allocate_and_end(unused);
+    ended_past_libc = os_thread_id();
     os_syscall(SYS_exit, 0, 0, 0, 0, 0, 0);
     return unused;
 }
