@@ -155,12 +155,12 @@ static void give_small(span *s, void *block) {
 }
 
 /* The span in use that an address lies in; where it lies in none, that is said, and the end. */
-static inline span *span_in_use(const void *block, void (*misused)(const void *, span_verdict), const char *if_free) {
+static inline span *span_in_use(const void *block, void (*misused)(const void *, span_verdict)) {
     page_entry *entry = page_map_entry(block);
     if (entry->tag == 0 || !page_map_reaches(block))
         misused(block, SPAN_BLOCK_FOREIGN);
     if ((entry->tag & 0xff) == TAG_FREE)
-        misuse(block, if_free);
+        misused(block, SPAN_BLOCK_GONE);
     return span_of_id(entry->span);
 }
 
@@ -168,7 +168,7 @@ COLD void free_slow(void *block) {
     if (block == NULL || UNLIKELY(this_thread.aborting))
         return;
     start_once();
-    span *s = span_in_use(block, misuse_block, "double free, or free of an address that was never handed out");
+    span *s = span_in_use(block, misuse_block);
     tell_given(block);
     this_thread.inside++;
     if (s->state == SPAN_LARGE)
@@ -233,7 +233,7 @@ void *rn_aligned_alloc(size_t align, size_t size) {
 }
 
 static span *span_to_use(const void *block) {
-    return span_in_use(block, misuse_use, "use of a block after it was freed");
+    return span_in_use(block, misuse_use);
 }
 
 static size_t usable(const span *s, const void *block) {

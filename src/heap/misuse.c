@@ -11,10 +11,39 @@ static void describe(char out[BLOCK_MAX_BYTES], size_t size, const struct heap *
     snprintf(out, BLOCK_MAX_BYTES, " (%zu-byte class, heap \"%s\")", size, heap->name);
 }
 
+static size_t size_in(const span_former *former) {
+    unsigned class_index = former->tag & 0xff;
+    return class_index < SIZE_CLASSES_COUNT ? size_classes[class_index].size : former->size;
+}
+
+/* NULL if it is gone. */
+static const struct heap *heap_of_id(uint32_t id) {
+    if (id == root_heap.id || id == sampled_heap.id)
+        return &root_heap;
+    const struct heap *heap = __atomic_load_n(&heap_places[(uint16_t)id], __ATOMIC_ACQUIRE);
+    return heap != NULL && heap->id == id ? heap : NULL;
+}
+
+/* Of memory that is free. */
+static void describe_former(char out[BLOCK_MAX_BYTES], const void *block) {
+    span_former former;
+    if (!page_heap_former(block, &former))
+        return;
+    const struct heap *heap = heap_of_id(former.tag >> TAG_HEAP_SHIFT);
+    if (heap != NULL)
+        describe(out, size_in(&former), heap);
+    else
+        snprintf(out, BLOCK_MAX_BYTES, " (%zu-byte class, a heap that is gone)", size_in(&former));
+}
+
 static void describe_block(char out[BLOCK_MAX_BYTES], const void *block) {
     page_entry *entry = page_map_entry(block);
-    if (entry->tag == 0 || (entry->tag & 0xff) == TAG_FREE || !page_map_reaches(block))
+    if (entry->tag == 0 || !page_map_reaches(block))
         return;
+    if ((entry->tag & 0xff) == TAG_FREE) {
+        describe_former(out, block);
+        return;
+    }
     const span *s = span_of_id(entry->span);
     describe(out, s->state == SPAN_LARGE ? s->size : size_classes[s->class_index].size, s->heap);
 }
@@ -58,6 +87,11 @@ void misuse_of_gone(const void *block, const struct heap *heap, unsigned class_i
     tell(block, description, "double free");
 }
 
+static bool was_large(const void *block) {
+    span_former former;
+    return page_heap_former(block, &former) && (former.tag & 0xff) == TAG_LARGE && former.start == (uintptr_t)block;
+}
+
 void misuse_block(const void *block, span_verdict verdict) {
     static const char *const words[] = {
         [SPAN_BLOCK_FINE] = "corrupted",
@@ -65,8 +99,10 @@ void misuse_block(const void *block, span_verdict verdict) {
         [SPAN_BLOCK_INTERIOR] = "free of an address inside a block",
         [SPAN_BLOCK_UNUSED] = "free of an address that was never handed out",
         [SPAN_BLOCK_FOREIGN] = "free of an address that is not Ration's",
+        [SPAN_BLOCK_GONE] = "double free, or free of an address that was never handed out",
     };
-    misuse(block, words[verdict]);
+    bool twice = verdict == SPAN_BLOCK_GONE && was_large(block);
+    misuse(block, words[twice ? SPAN_BLOCK_FREE_ALREADY : verdict]);
 }
 
 void misuse_use(const void *block, span_verdict verdict) {
@@ -76,6 +112,7 @@ void misuse_use(const void *block, span_verdict verdict) {
         [SPAN_BLOCK_INTERIOR] = "use of an address inside a block",
         [SPAN_BLOCK_UNUSED] = "use of an address that was never handed out",
         [SPAN_BLOCK_FOREIGN] = "not a block of Ration's",
+        [SPAN_BLOCK_GONE] = "use of a block after it was freed",
     };
     misuse(block, words[verdict]);
 }

@@ -31,6 +31,9 @@ enum {
     REGION_ALIGN = 2 << 20,
     STEP_MIN = 256 << 10, /* made accessible at once; grows with what is reserved, to STEP_MAX */
     STEP_MAX = 64 << 20,
+
+    FORMERS = 32, /* spans given back last that are remembered; a power of two, since their count wraps around */
+    FORMER_WAIT_MS = 10,
 };
 
 /* What the page map covers, in a count of granules that 32 bits hold. */
@@ -48,6 +51,12 @@ static struct {
     size_t kept_bytes; /* dirty, though more than are allowed: the system refused to purge them; 0 where it did not */
     uint32_t turns;
 } OWN_LINE heap;
+
+/* The spans given back last. Under the heap's lock. */
+static struct {
+    uint32_t count;
+    span_former spans[FORMERS];
+} formers;
 
 /* Pages that are dirty and free; or, negative, no longer. Limits read the count without the lock. */
 static void count_dirty(size_t pages) {
@@ -530,7 +539,32 @@ static void mark_free(span *given, span_pages pages) {
     }
 }
 
+static void note_former(const span *given) {
+    formers.spans[formers.count++ % FORMERS] =
+        (span_former){given->start, end_of(given), given->size, entry_at(given->start)->tag};
+}
+
+static const span_former *find_former(uintptr_t address) {
+    for (uint32_t age = 1; age <= FORMERS; age++) {
+        const span_former *former = &formers.spans[(formers.count - age) % FORMERS];
+        if (address >= former->start && address < former->end)
+            return former;
+    }
+    return NULL;
+}
+
+bool page_heap_former(const void *address, span_former *found) {
+    if (!os_lock_within(&heap.lock, FORMER_WAIT_MS))
+        return false;
+    const span_former *former = find_former((uintptr_t)address);
+    if (former != NULL)
+        *found = *former;
+    os_unlock(&heap.lock);
+    return former != NULL;
+}
+
 static void give(span *given, span_pages pages) {
+    note_former(given);
     forget_tail(given);
     mark_free(given, pages);
     count_dirty(given->dirty_pages);

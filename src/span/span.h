@@ -147,6 +147,12 @@ typedef struct span_pages {
     size_t end;
 } span_pages;
 
+typedef struct span_former {
+    uintptr_t start, end;
+    size_t size;
+    uint32_t tag;
+} span_former;
+
 /* Bytes in blocks handed out, as far as batches have told; free memory is kept in proportion. Atomics. */
 struct live_bytes {
     size_t small, large;
@@ -165,6 +171,9 @@ void page_heap_give(span *, span_pages pages);
 /* The same in two parts, for one who gives many spans: purging once costs less. */
 void page_heap_give_unpurged(span *, span_pages pages);
 void page_heap_purge_excess(void);
+/* What the address was part of before its memory became free, if that is among the spans given back last: the tag of its entries,
+ * where it began, and its size if it was large. False if it is not, or somebody is at work there. */
+bool page_heap_former(const void *address, span_former *found);
 /* Grows a large span to size bytes where the granules behind it are free. False if they are not. */
 bool page_heap_extend(span *, size_t size);
 /* Gives a large span's granules beyond size bytes back. */
@@ -214,6 +223,7 @@ typedef enum span_verdict {
     SPAN_BLOCK_INTERIOR, /* not where a block starts */
     SPAN_BLOCK_UNUSED,   /* never handed out */
     SPAN_BLOCK_FOREIGN,  /* not ours */
+    SPAN_BLOCK_GONE,     /* its span's memory is free */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
 

@@ -128,10 +128,45 @@ static void the_address_of_a_large_block_with_wrong_upper_bits_is_foreign(void) 
     an_address_whose_upper_bits_are_wrong_is_foreign(100000);
 }
 
+enum { LARGE = 131072 }; /* whole pages of any size */
+
 static void a_large_block_freed_twice_is_seen_at_once(void) {
-    void *block = rn_malloc(100000);
+    void *block = rn_malloc(LARGE);
     rn_free(block);
-    CHECK_ABORTS("ration: %p: double free, or free of an address that was never handed out", rn_free(hide(block)));
+    CHECK_ABORTS("ration: %p (131072-byte class, heap \"root\"): double free", rn_free(hide(block)));
+}
+
+static void free_inside(char *block) {
+    rn_free(hide(block + 4096));
+}
+
+static void an_address_inside_a_freed_large_block_is_said_with_what_it_was(void) {
+    char *block = rn_malloc(LARGE);
+    rn_free(block);
+    CHECK_ABORTS(
+        "ration: %p (131072-byte class, heap \"root\"): double free, or free of an address that was never handed out",
+        free_inside(block));
+}
+
+static void a_block_of_a_span_that_is_gone_is_said_with_what_it_was(void) {
+    enum { MANY = 500 };
+    char *blocks[MANY];
+    for (int i = 0; i < MANY; i++)
+        blocks[i] = rn_malloc(3000);
+    for (int i = 0; i < MANY; i++)
+        rn_free(blocks[i]);
+    rn_heap_trim(rn_heap_root());
+    CHECK_ABORTS(
+        "ration: %p (3072-byte class, heap \"root\"): double free, or free of an address that was never handed out",
+        rn_free(hide(blocks[MANY / 2])));
+}
+
+static void a_block_of_a_heap_that_is_gone_is_said_with_what_it_was(void) {
+    rn_heap *heap = rn_heap_new(NULL, "gone", 0);
+    REQUIRE(heap != NULL);
+    void *block = rn_heap_malloc(heap, LARGE);
+    rn_heap_destroy(heap);
+    CHECK_ABORTS("ration: %p (131072-byte class, a heap that is gone): double free", rn_free(hide(block)));
 }
 
 static void a_foreign_address_has_no_usable_size(void) {
@@ -140,9 +175,10 @@ static void a_foreign_address_has_no_usable_size(void) {
 }
 
 static void a_freed_large_block_can_not_be_resized(void) {
-    void *block = rn_malloc(100000);
+    void *block = rn_malloc(LARGE);
     rn_free(block);
-    CHECK_ABORTS("ration: %p: use of a block after it was freed", (void)!rn_realloc(hide(block), 10));
+    CHECK_ABORTS("ration: %p (131072-byte class, heap \"root\"): use of a block after it was freed",
+                 (void)!rn_realloc(hide(block), 10));
 }
 
 static void the_line_names_the_heap(void) {
@@ -286,7 +322,10 @@ TESTS(TEST(a_handler_of_the_abort_may_allocate), TEST(a_misuse_by_the_handler_of
       TEST(an_address_inside_a_large_block_is_seen_at_once), TEST(a_block_never_handed_out_is_seen),
       TEST(a_foreign_address_is_seen_at_once), TEST(the_address_of_a_checked_block_with_wrong_upper_bits_is_foreign),
       TEST(the_address_of_a_large_block_with_wrong_upper_bits_is_foreign),
-      TEST(a_large_block_freed_twice_is_seen_at_once), TEST(a_foreign_address_has_no_usable_size),
+      TEST(a_large_block_freed_twice_is_seen_at_once),
+      TEST(an_address_inside_a_freed_large_block_is_said_with_what_it_was),
+      TEST(a_block_of_a_span_that_is_gone_is_said_with_what_it_was),
+      TEST(a_block_of_a_heap_that_is_gone_is_said_with_what_it_was), TEST(a_foreign_address_has_no_usable_size),
       TEST(a_freed_large_block_can_not_be_resized), TEST(a_double_free_is_told_with_its_heap_when_its_span_is_gone),
       TEST(a_cached_address_whose_upper_bits_are_wrong_is_foreign), TEST(the_line_names_the_heap),
       TEST(a_name_of_more_lines_makes_one_line), TEST(a_double_free_is_seen_when_its_thread_ends),
