@@ -195,23 +195,28 @@ static void settle_given(struct heap *heap, block_store *store, span *s) {
         enlist(store, s, bucket_of(s));
 }
 
-/* The heap is what has that handle, if it still does. */
-static void purge_by_handle(const rn_heap *handle) {
+static size_t purge_whole_class(struct heap *heap, unsigned class_index);
+
+/* Under the tree's lock. */
+static void purge_others(const struct heap *purged, size_t most_idle) {
+    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap))
+        for (unsigned i = 0; i < SIZE_CLASSES_COUNT && heap != purged && idle_bytes() > most_idle; i++)
+            purge_whole_class(heap, i);
+}
+
+/* First the heap that has the handle, if one still does; what is idle may be other heaps'. */
+static void purge_by_handle(const rn_heap *handle, size_t most_idle) {
     heap_lock_tree();
     struct heap *heap = handle == root_heap.handle ? &root_heap : heap_places[heap_place_of(handle)];
     if (heap != NULL && heap->handle == handle)
         store_purge_heap(heap);
+    purge_others(heap, most_idle);
     heap_unlock_tree();
 }
 
-static size_t purge_whole_class(struct heap *heap, unsigned class_index);
-
-/* What is idle may be another heap's than the one that is used. */
 static void purge_down_to(size_t most_idle) {
     heap_lock_tree();
-    for (struct heap *heap = heap_first_in(&root_heap); heap != NULL; heap = heap_next_in(&root_heap, heap))
-        for (unsigned i = 0; i < SIZE_CLASSES_COUNT && idle_bytes() > most_idle; i++)
-            purge_whole_class(heap, i);
+    purge_others(NULL, most_idle);
     heap_unlock_tree();
 }
 
@@ -234,7 +239,7 @@ static void purge_excess(const rn_heap *handle) {
     if (LIKELY(idle <= mark) || mark == 0)
         return;
     __atomic_store_n(&figures.purge_mark, SIZE_MAX, __ATOMIC_RELAXED);
-    purge_by_handle(handle);
+    purge_by_handle(handle, step);
     __atomic_store_n(&figures.purge_mark, idle_bytes() + step, __ATOMIC_RELAXED);
 }
 

@@ -83,4 +83,32 @@ static void so_do_idle_pages_of_a_heap_that_nobody_uses(void) {
     rn_heap_destroy(quiet);
 }
 
-TESTS(TEST(free_spans_go_back_without_another), TEST(so_do_idle_pages_of_a_heap_that_nobody_uses))
+/* --- what lies idle in many heaps --------------------------------------------------------------------------------- */
+
+enum { IDLE_HEAPS = 60, PER_HEAP = 448, LEFT_ONE_IN = 16 };
+
+static void leave_idle_pages(rn_heap *heap) {
+    void *blocks[PER_HEAP];
+    for (size_t i = 0; i < PER_HEAP; i++)
+        REQUIRE((blocks[i] = rn_heap_malloc(heap, SMALL)) != NULL);
+    for (size_t i = 0; i < PER_HEAP; i++)
+        if (i % LEFT_ONE_IN != 0)
+            rn_free(blocks[i]);
+    thread_drain_own();
+}
+
+/* Each leaves less than may lie idle, so that only some of them are found to have passed it. */
+static void idle_pages_of_many_heaps_are_bounded_together(void) {
+    rn_heap *heaps[IDLE_HEAPS];
+    for (size_t i = 0; i < IDLE_HEAPS; i++)
+        leave_idle_pages(heaps[i] = made(NULL, "idle", 0));
+    size_t before = stats_of(rn_heap_root()).used;
+    rn_heap_trim(rn_heap_root());
+    CHECK(before - stats_of(rn_heap_root()).used < 2 * MIB);
+    for (size_t i = 0; i < IDLE_HEAPS; i++)
+        rn_heap_destroy(heaps[i]);
+}
+
+/* The first: nothing that was purged before is used again. */
+TESTS(TEST(idle_pages_of_many_heaps_are_bounded_together), TEST(free_spans_go_back_without_another),
+      TEST(so_do_idle_pages_of_a_heap_that_nobody_uses))
