@@ -115,8 +115,7 @@ static struct heap *take_tables(void) {
 }
 
 static rn_heap *no_memory(struct heap *parent) {
-    heap_note_denied(parent);
-    heap_tell_denied(parent, sizeof *parent);
+    pressure_denied(parent, sizeof *parent);
     errno = ENOMEM;
     return NULL;
 }

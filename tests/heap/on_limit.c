@@ -67,6 +67,15 @@ static void a_small_request_ends_the_process_too(void) {
         CHECK_EQ(7 << 8, status_with("exit:7", limits[i], ask_for_small_ones));
 }
 
+static void make_heaps(void) {
+    while (rn_heap_new(NULL, "one of many", 0) != NULL)
+        continue;
+}
+
+static void so_does_a_request_for_a_heap(void) {
+    CHECK_EQ(7 << 8, status_with("exit:7", "4M", make_heaps));
+}
+
 static void a_denial_may_abort_the_process(void) {
     CHECK_EQ(SIGABRT, status_with("abort", "16M", ask_for_large_ones) & 0x7f);
     CHECK(
@@ -217,7 +226,7 @@ static void what_tells_of_a_denial_can_be_had_whatever_was_asked_for(void) {
 }
 
 TESTS(TEST(a_denial_may_end_the_process_with_a_code), TEST(a_small_request_ends_the_process_too),
-      TEST(a_denial_may_abort_the_process), TEST(a_heaps_own_limit_ends_nothing),
+      TEST(so_does_a_request_for_a_heap), TEST(a_denial_may_abort_the_process), TEST(a_heaps_own_limit_ends_nothing),
       TEST(a_thread_that_waits_goes_on_once_another_frees), TEST(a_thread_that_waited_long_enough_is_denied),
       TEST(what_can_never_be_had_is_not_waited_for), TEST(what_no_process_could_have_ends_nothing),
       TEST(a_thread_that_was_denied_has_a_little_more), TEST(what_tells_of_a_denial_can_be_had_whatever_was_asked_for))
