@@ -2,6 +2,7 @@
 #ifndef RATION_RATION_H
 #define RATION_RATION_H
 
+#include <ration/arena.h>
 #include <ration/base.h>
 #include <ration/heap.h>
 

@@ -136,6 +136,12 @@ void pressure_ease(struct heap *heap) {
     __atomic_store_n(&easing.busy, 0, __ATOMIC_RELEASE);
 }
 
+COLD void do_what_is_due(struct heap *heap) {
+    footprint_tell_if_due();
+    if ((this_thread.due & DUE_EASING) != 0)
+        pressure_ease(heap);
+}
+
 /* In a child, nobody else is at it. */
 void ease_after_fork_in_child(void) {
     easing.busy = 0;

@@ -55,6 +55,7 @@ struct heap {
     size_t denied;
     size_t large_bytes, large_blocks;
     struct pressure_callback *callbacks; /* in no order; under the tree's lock */
+    struct shape *shapes;                /* likewise */
 
     os_mutex spans_lock;
     span *spans; /* all of this heap's, linked by older and newer */
@@ -146,6 +147,11 @@ void heap_forget_retired(struct heap *);
  * empty caches of included. No lock is held. */
 void heap_bury_retired(void);
 void heap_bury_all_retired(void);
+/* The name as it may stand in lines that are read by line, cut where it must be. */
+void heap_copy_name(char to[HEAP_NAME_MAX], const char *name);
+/* Zeroed tables, which are in no heap's account, but within the root's limit; NULL if that or the system denies them, after
+ * all was tried. No lock is held. */
+void *heap_take_tables(size_t size);
 void heap_purge_subtree(struct heap *);
 void heap_lock_tree(void);
 bool heap_lock_tree_within(unsigned milliseconds);
@@ -178,6 +184,8 @@ bool pressure_relieve_to(struct heap *, size_t limit, unsigned *stages);
 /* After a request of this thread's took the heap or one above it beyond its soft limit: gives some memory back, in less than
  * 100 us. No lock is held. */
 void pressure_ease(struct heap *);
+/* What this thread's charges have made due; once its request is done, with no lock held. */
+void do_what_is_due(struct heap *);
 /* Notes that so many bytes were denied, and does what is to be done besides; it may not return. No lock is held. */
 void pressure_denied(struct heap *, size_t bytes);
 /* How long threads have spent in all of this, in microseconds. */
@@ -358,6 +366,9 @@ void large_give(span *, void *block);
 void large_detach(span *);
 /* The block at its new size, moved or not; NULL if memory is denied. */
 void *large_resize(span *, size_t size);
+/* A chunk, in whole system pages. */
+span *large_take_chunk(struct heap *, size_t bytes, size_t align);
+void large_give_chunk(span *);
 
 /* --- what goes wrong ------------------------------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-/* large.c: blocks above SMALL_MAX, each a span of its own, in whole system pages.
+/* large.c: blocks above SMALL_MAX, each a span of its own, in whole system pages; and chunks, which differ in their tag.
  *
  * Growing takes the free granules behind the block first, then moves its pages to a place with room to grow further,
  * and copies only what is too small for that to pay. Start with large_take. */
@@ -21,8 +21,12 @@ static void count_large(struct heap *heap, size_t bytes, size_t blocks) {
     __atomic_fetch_add(&live_bytes.large, bytes, __ATOMIC_RELAXED);
 }
 
+static span *take_tagged(struct heap *heap, size_t bytes, size_t align, unsigned tag) {
+    return page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | tag, heap);
+}
+
 static span *take_pages(struct heap *heap, size_t bytes, size_t align) {
-    return page_heap_take(bytes, align, SPAN_LARGE, heap->id << TAG_HEAP_SHIFT | TAG_LARGE, heap);
+    return take_tagged(heap, bytes, align, TAG_LARGE);
 }
 
 /* Its old contents counted for nothing meanwhile, and there may be no room left for them. */
@@ -73,6 +77,17 @@ void *large_take(struct heap *heap, size_t size, size_t align, bool *clean) {
 void large_give(span *s, void *block) {
     if ((uintptr_t)block != s->start)
         misuse_block(block, SPAN_BLOCK_INTERIOR);
+    give_span(s, false);
+}
+
+span *large_take_chunk(struct heap *heap, size_t bytes, size_t align) {
+    if (!heap_may_charge(heap, bytes))
+        return NULL;
+    span *s = take_tagged(heap, bytes, align, TAG_CHUNK);
+    return s != NULL && own(heap, s) ? s : NULL;
+}
+
+void large_give_chunk(span *s) {
     give_span(s, false);
 }
 

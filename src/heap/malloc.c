@@ -94,12 +94,6 @@ static size_t most_charged(size_t size, size_t align) {
     return hardened ? size + (align > os.page_size ? align : os.page_size) + 2 * os.page_size : size;
 }
 
-static COLD void do_what_is_due(struct heap *heap) {
-    footprint_tell_if_due();
-    if ((this_thread.due & DUE_EASING) != 0)
-        pressure_ease(heap);
-}
-
 /* The whole way in. clean says whether the block reads as zero. */
 static void *take(struct heap *heap, size_t size, size_t align, bool *clean) {
     start_once();
@@ -161,6 +155,8 @@ static inline span *span_in_use(const void *block, void (*misused)(const void *,
         misused(block, SPAN_BLOCK_FOREIGN);
     if ((entry->tag & 0xff) == TAG_FREE)
         misused(block, SPAN_BLOCK_GONE);
+    if ((entry->tag & 0xff) == TAG_CHUNK)
+        misused(block, SPAN_BLOCK_PIECE);
     return span_of_id(entry->span);
 }
 

@@ -99,6 +99,7 @@ void misuse_block(const void *block, span_verdict verdict) {
         [SPAN_BLOCK_INTERIOR] = "free of an address inside a block",
         [SPAN_BLOCK_UNUSED] = "free of an address that was never handed out",
         [SPAN_BLOCK_FOREIGN] = "free of an address that is not Ration's",
+        [SPAN_BLOCK_PIECE] = "free of a piece of an arena",
         [SPAN_BLOCK_GONE] = "double free, or free of an address that was never handed out",
     };
     bool twice = verdict == SPAN_BLOCK_GONE && was_large(block);
@@ -112,6 +113,7 @@ void misuse_use(const void *block, span_verdict verdict) {
         [SPAN_BLOCK_INTERIOR] = "use of an address inside a block",
         [SPAN_BLOCK_UNUSED] = "use of an address that was never handed out",
         [SPAN_BLOCK_FOREIGN] = "not a block of Ration's",
+        [SPAN_BLOCK_PIECE] = "use of a piece of an arena as a block",
         [SPAN_BLOCK_GONE] = "use of a block after it was freed",
     };
     misuse(block, words[verdict]);

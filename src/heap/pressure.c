@@ -6,6 +6,7 @@
 #include "events.h"
 #include "footprint.h"
 #include "mapped.h"
+#include "shapes.h"
 #include "shared.h"
 
 /* What was asked of pressure, and which heap has no room for it; none where the system refused. */
@@ -57,8 +58,15 @@ static void give_idle_pages(const shortage *s) {
     heap_unlock_tree();
 }
 
+static void give_what_shapes_spare(const shortage *s) {
+    heap_lock_tree();
+    shapes_release(s->heap);
+    heap_unlock_tree();
+}
+
 static size_t release_pages(const shortage *s) {
     size_t before = given_back(), used = used_now(s);
+    give_what_shapes_spare(s);
     give_free_spans(s);
     if (still_short(s, given_back() - before))
         give_idle_pages(s);

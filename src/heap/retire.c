@@ -3,6 +3,7 @@
  * A retired heap stays where it was in the tree, nameless, until the last that lies in it is freed; then its tables go. Those that
  * wait form a ring, of which a few are looked at whenever a heap is made or retired. Start with rn_heap_retire. */
 #include "hardened.h"
+#include "shapes.h"
 
 static struct heap *retired; /* one of the ring, under the tree's lock: the next to be looked at */
 static size_t retired_count;
@@ -119,6 +120,7 @@ void rn_heap_retire(rn_heap *handle) {
     __atomic_store_n(&heap->limit, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->soft, 0, __ATOMIC_RELAXED);
     heap_lock_tree();
+    shapes_move(heap);
     heap_disavow(heap, true);
     note_retired(heap);
     heap_unlock_tree();

@@ -5,6 +5,7 @@
 #include "footprint.h"
 #include "hardened.h"
 #include "mapped.h"
+#include "shapes.h"
 
 #include <errno.h>
 #include <string.h>
@@ -105,13 +106,11 @@ void heap_disown(struct heap *child) {
         child->parent->first_child = child->next_sibling;
 }
 
-/* A heap's tables are nobody's account, but the root's limit bounds them. */
-static struct heap *take_tables(void) {
-    struct heap *heap = NULL;
-    for (unsigned stages = 0; !heap_has_room(&root_heap, sizeof *heap);)
-        if (!pressure_relieve(&root_heap, sizeof *heap, &stages))
+void *heap_take_tables(size_t size) {
+    for (unsigned stages = 0; !heap_has_room(&root_heap, size);)
+        if (!pressure_relieve(&root_heap, size, &stages))
             return NULL;
-    return table_take(sizeof *heap);
+    return table_take(size);
 }
 
 static rn_heap *no_memory(struct heap *parent) {
@@ -120,23 +119,24 @@ static rn_heap *no_memory(struct heap *parent) {
     return NULL;
 }
 
-/* The name stands in lines that are read by line. */
-static void copy_name(char to[HEAP_NAME_MAX], const char *name) {
-    for (size_t i = 0; i < HEAP_NAME_MAX - 1 && name[i] != '\0'; i++)
+void heap_copy_name(char to[HEAP_NAME_MAX], const char *name) {
+    size_t i = 0;
+    for (; i < HEAP_NAME_MAX - 1 && name[i] != '\0'; i++)
         to[i] = (char)((unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i]);
+    to[i] = '\0';
 }
 
 rn_heap *rn_heap_new(rn_heap *above, const char *name, size_t limit) {
     start_once();
     struct heap *parent = above == NULL ? &root_heap : heap_of(above);
     heap_bury_retired();
-    struct heap *heap = take_tables();
+    struct heap *heap = heap_take_tables(sizeof *heap);
     if (heap == NULL)
         return no_memory(parent);
     heap->parent = parent;
     heap->limit = limit;
     if (name != NULL)
-        copy_name(heap->name, name);
+        heap_copy_name(heap->name, name);
     if (!adopt(parent, heap) && (heap_bury_all_retired(), !adopt(parent, heap))) {
         table_give(heap, sizeof *heap);
         return no_memory(parent);
@@ -190,6 +190,14 @@ static void forget_callbacks(struct heap *top) {
         callbacks_forget(heap);
 }
 
+/* Of all the heaps before the first one's memory goes: a shape may have chunks in one that is retired and lies below its own. */
+static void end_shapes(const struct heap *top) {
+    os_lock(&tree_lock);
+    for (struct heap *heap = heap_first_in(top); heap != NULL; heap = heap_next_in(top, heap))
+        shapes_end(heap);
+    os_unlock(&tree_lock);
+}
+
 /* The deepest heap below one of a subtree that was claimed, taken out of the tree: nobody meets it any more. Its place stays
  * taken while its blocks carry its id. Its handle ends now: who pushes it beside this either has it pushed when the threads are
  * looked at, or is told. */
@@ -224,6 +232,7 @@ void rn_heap_destroy(rn_heap *handle) {
         misuse(handle, "rn_heap_destroy of the root");
     claim_subtree(heap);
     forget_callbacks(heap);
+    end_shapes(heap);
     for (struct heap *below = heap, *gone = NULL; gone != heap;) {
         const rn_heap *own;
         gone = take_out_deepest(below, &own);
@@ -316,6 +325,7 @@ size_t heap_trim(struct heap *heap) {
     thread_drain_own();
     heap_bury_all_retired();
     os_lock(&tree_lock);
+    shapes_release(heap);
     heap_purge_subtree(heap);
     heap_recall_credit(heap);
     os_unlock(&tree_lock);

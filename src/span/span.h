@@ -23,6 +23,7 @@ enum {
     SPAN_SMALL_BYTES_MAX = 64 * PAGE, /* of blocks: a word of bits names the pages */
 
     /* The low byte of a page entry's tag: a size class, or one of these. */
+    TAG_CHUNK = 0xfd, /* large, and no block: a shape divides it */
     TAG_FREE = 0xfe,
     TAG_LARGE = 0xff,
     TAG_HEAP_SHIFT = 8,
@@ -55,7 +56,7 @@ typedef struct span {
     uint8_t clean;    /* read as zero throughout when handed out */
     uint8_t hardened; /* its blocks are sealed or guarded */
     uint8_t moved;    /* large: pages of another span were moved in */
-    size_t asked;     /* hardened, large: bytes asked for, and the bytes before them */
+    size_t asked;     /* hardened, large: bytes asked for, and the bytes before them; of chunks for who divides them */
     size_t front;
 } OWN_LINE span;
 
@@ -224,6 +225,7 @@ typedef enum span_verdict {
     SPAN_BLOCK_UNUSED,   /* never handed out */
     SPAN_BLOCK_FOREIGN,  /* not ours */
     SPAN_BLOCK_GONE,     /* its span's memory is free */
+    SPAN_BLOCK_PIECE,    /* of a chunk */
 } span_verdict;
 span_verdict span_judge(const span *, const void *block);
 

@@ -4,6 +4,7 @@
  * Start with scenario. */
 #include "denial.h"
 #include "heap/heap.h"
+#include "shape/use_arenas.h"
 
 /* A request that goes on being refused is denied before it has made so many charges. */
 enum { LIMIT = 1 << 20, SIZE = 30000, HUGE = 100 << 20, UNTIL_DENIED = 256 };
@@ -63,6 +64,7 @@ static void scenario(void) {
     run_a_thread();
     grow_some();
     use_a_heap_that_retires();
+    use_arenas();
     release_some();
     rn_heap_trim(rn_heap_root());
     destroy_the_last_heap();

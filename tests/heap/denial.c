@@ -3,6 +3,7 @@
  *
  * Registered a second time with RATION_HARDEN=1. Start with scenario. */
 #include "denial.h"
+#include "shape/use_arenas.h"
 
 #define DENY(type, name, parameters, arguments, refused)             \
     type __real_##name parameters;                                   \
@@ -27,6 +28,7 @@ static void scenario(void) {
     allocate_every_size();
     run_a_thread();
     grow_some();
+    use_arenas();
     release_some();
     rn_heap_trim(rn_heap_root());
     destroy_the_last_heap();

@@ -199,6 +199,30 @@ static void it_shows_the_tree_of_heaps_largest_first(void) {
         CHECK(kept != NULL && xml < parser && parser < kept);
 }
 
+static void fill_arenas(void) {
+    static const char *const names[] = {"orders", "lines", NULL, "", "late"};
+    rn_heap *heap = made(NULL, "service", 4 * MIB);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        rn_arena *arena = rn_arena_new(heap, 64 << 10);
+        REQUIRE(arena != NULL && rn_arena_alloc(arena, (size_t)(5 - i) << 18, 1) != NULL);
+        if (names[i] != NULL)
+            rn_arena_set_name(arena, names[i]);
+    }
+    is_denied(heap, 3 * MIB);
+}
+
+static void it_shows_the_arenas_of_a_heap_largest_first(void) {
+    leave(fill_arenas);
+    const char *heap = line_from(text, " service 3.%dM 3.%dM 4.0M - 3.%dM 5 1");
+    REQUIRE(heap != NULL);
+    const char *first = line_from(heap, " arena orders 1.%dM 1");
+    const char *second = line_from(heap, " arena lines 1.0M 1");
+    const char *third = line_from(heap, " arena 768K 1");
+    const char *rest = line_from(heap, " more of these: 2 768K 2");
+    CHECK(first != NULL && first < second && second < third && third < rest);
+    CHECK(is_80_columns_wide());
+}
+
 static void it_shows_what_is_live_in_each_size_class(void) {
     leave(fill_known_heaps);
     says(" 112 1000 109K 0 ");
@@ -716,8 +740,9 @@ static void without_proc_parts_are_missing_and_the_rest_is_there(void) {
 }
 
 TESTS(TEST(it_tells_who_asked_and_what_had_no_room), TEST(it_shows_the_tree_of_heaps_largest_first),
-      TEST(it_shows_what_is_live_in_each_size_class), TEST(it_shows_the_largest_blocks),
-      TEST(it_tells_what_threads_have_cached_apart), TEST(a_request_that_no_memory_could_meet_is_not_denied_by_a_limit),
+      TEST(it_shows_the_arenas_of_a_heap_largest_first), TEST(it_shows_what_is_live_in_each_size_class),
+      TEST(it_shows_the_largest_blocks), TEST(it_tells_what_threads_have_cached_apart),
+      TEST(a_request_that_no_memory_could_meet_is_not_denied_by_a_limit),
       TEST(what_the_system_refuses_is_counted_and_no_denial), TEST(the_stack_names_the_program),
       TEST(the_largest_mappings_are_shown), TEST(names_are_made_fit_to_print),
       TEST(thousands_of_heaps_are_all_shown_in_order), TEST(heaps_are_as_they_were_after_it),

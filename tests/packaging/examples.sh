@@ -47,4 +47,8 @@ claim "a heap for each request" prints '100 pages: served
 1000 pages: denied
 100 pages again: served
 the current heap is the root' "$build_directory/examples/heaps"
+claim "orders in an arena" prints 'Anna: [0-9]+ bytes in use
+malformed: [0-9]+ bytes in use
+Cleo: [0-9]+ bytes in use
+over 40000 more orders fit into 1 MiB, then one is denied' "$build_directory/examples/arena"
 finish
