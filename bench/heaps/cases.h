@@ -9,7 +9,7 @@
  *     void group_end(group *, void **blocks, size_t count)   with what it holds, which the table names
  * The table of blocks is filled for everybody, since who frees one by one must have it. Start at the table of cases. */
 #include "../footprint/resident.h"
-#include "figure.h"
+#include "../suite/figure.h"
 
 enum {
     LARGE = 128 << 10,
@@ -125,7 +125,7 @@ static double thousands_bytes(size_t step) {
     return (double)(resident_kib() - before) * 1024 / GROUPS;
 }
 
-static const heaps_case cases[] = {
+static const figure_case cases[] = {
     {"charge-1", charge_ns, 1},
     {"charge-4", charge_ns, 4},
     {"charge-16", charge_ns, DEEPEST},

@@ -1,6 +1,6 @@
 /* ration_only.c: what only Ration has: pushing a heap, taking at a limit what idle threads have cached, and the slices of work
  * beyond a soft limit. */
-#include "figure.h"
+#include "../suite/figure.h"
 
 #include <ration/ration.h>
 #include <semaphore.h>
@@ -213,7 +213,7 @@ static double slice_us(size_t thousandth) {
     return soft.length_us[(soft.slices - 1) * thousandth / 1000];
 }
 
-static const heaps_case cases[] = {
+static const figure_case cases[] = {
     {"push-pop", push_pop_ns, 0},   {"pushed", pushed_ns, 0},    {"deny", deny_ms, 0},
     {"soft-median", slice_us, 500}, {"soft-p99", slice_us, 990}, {"soft-max", slice_us, 1000},
 };

@@ -1,7 +1,7 @@
 """The targets that the project has set itself, each as one line: what, target, figure, verdict. Start at demands()."""
 import dataclasses
 
-from . import footprint, heaps
+from . import contests, footprint
 from .allocators import HARDENED, LIMITED
 
 MODERN = ("mimalloc", "jemalloc", "tcmalloc")
@@ -115,7 +115,7 @@ def demands(results, subject):
     found.append(bounded(results, subject, "MiB refilled to 200", footprint.REFILLED, 300))
     found.append(bounded(results, subject, "% of the room under ulimit -v", footprint.ROOM_FIRST, 95, at_least=True))
     found.append(bounded(results, subject, "% of it again, in another size", footprint.ROOM_SECOND, 95, at_least=True))
-    found.append(bounded(results, subject, "ms until 8 threads' 8 MiB are taken", heaps.DENY, 1, measure="heaps"))
+    found.append(bounded(results, subject, "ms until 8 threads' 8 MiB are taken", contests.DENY, 1, measure="heaps"))
     found.append(of_default(results, subject, "CPU with RATION_HARDEN=1, mean of all rows", HARDENED, 1.30))
     found.append(of_default(results, subject, "CPU with a limit never met, mean of all rows", LIMITED, 1.03))
     return found

@@ -1,7 +1,7 @@
 """Results as text: a table for each measure, the means, and what went wrong. Start at report().
 
 Losses are marked: "-" behind a ratio means that even the lower end of its interval is above 1."""
-from . import footprint, heaps
+from . import contests, footprint
 
 FOOTPRINT_UNITS = {
     footprint.ONE_MALLOC: "KiB resident after one malloc", footprint.THINNED: "MiB after freeing 90 % of 200 MiB",
@@ -54,26 +54,26 @@ def footprint_table(results):
     return ["", "Footprint", *columns(shown)] if rows else []
 
 
-def heaps_digits(results, row):
+def contest_digits(results, group, row):
     """Three that count in our figure, as far as that goes."""
-    value = results.median("heaps", row, heaps.SUBJECT) or 0
+    value = results.median(group.name, row, contests.SUBJECT) or 0
     return 3 if value < 10 else 1 if value < 1000 else 0
 
 
-def heaps_ratio(results, row, peer):
-    ratio = results.ratio("heaps", row, heaps.SUBJECT, peer)
+def contest_ratio(results, group, row, peer):
+    ratio = results.ratio(group.name, row, contests.SUBJECT, peer)
     return f"{ratio}{' -' if ratio.low > 1 else '  '}" if ratio else ""
 
 
-def heaps_table(results):
+def contest_table(results, group):
     """A ratio to each peer: they promise different things."""
-    names = [contender.name for contender in heaps.CONTENDERS]
-    shown = [["row", "unit", *names, *(f"{heaps.SUBJECT} / {peer}  " for peer in heaps.PEERS)]]
-    for row in results.rows("heaps"):
-        digits = heaps_digits(results, row)
-        shown.append([row, heaps.UNITS[row], *(cell(results, "heaps", row, name, digits) for name in names),
-                      *(heaps_ratio(results, row, peer) for peer in heaps.PEERS)])
-    return ["", "Heaps", *columns(shown)] if shown[1:] else []
+    names = contests.contender_names(group)
+    shown = [["row", "unit", *names, *(f"{contests.SUBJECT} / {peer}  " for peer in group.peers)]]
+    for row in results.rows(group.name):
+        digits = contest_digits(results, group, row)
+        shown.append([row, contests.UNITS[row], *(cell(results, group.name, row, name, digits) for name in names),
+                      *(contest_ratio(results, group, row, peer) for peer in group.peers)])
+    return ["", group.name.capitalize(), *columns(shown)] if shown[1:] else []
 
 
 def target_table(demands):
@@ -117,5 +117,6 @@ def report(results, subject, machine):
     lines += table(results, "resident", subject, 1, "Peak resident MiB", sensitivity)
     lines += table(results, "hot", subject, 1, "Hot path, CPU ns an operation")
     lines += footprint_table(results)
-    lines += heaps_table(results)
+    for group in contests.GROUPS.values():
+        lines += contest_table(results, group)
     return lines + mean_tables(results, subject) + trouble_lines(results)

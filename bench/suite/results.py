@@ -1,14 +1,14 @@
 """What a run of the suite has found: samples by measure, row and allocator, and every run that went wrong.
 
-A measure is "cpu" (seconds), "resident" (MiB), "hot" (nanoseconds), "footprint" or "heaps"
+A measure is "cpu" (seconds), "resident" (MiB), "hot" (nanoseconds), or "footprint", "heaps" and "arenas"
 (whose rows tell the unit)."""
 import json
 import os
 import platform
 
-from . import figures
+from . import contests, figures
 
-MEASURES = ("cpu", "resident", "hot", "footprint", "heaps")
+MEASURES = ("cpu", "resident", "hot", "footprint", *contests.GROUPS)
 
 
 class Results:

@@ -5,7 +5,7 @@ import dataclasses
 @dataclasses.dataclass
 class Row:
     name: str
-    group: str  # workloads, programs, hot, footprint, heaps
+    group: str  # workloads, programs, hot, or a group of contests.py
     command: list
     stdin: str = ""
     environment: dict = dataclasses.field(default_factory=dict)

@@ -1,18 +1,18 @@
-/* figure.h: what every program about heaps shares: a table of cases, each of which gives one figure, and the clock.
+/* figure.h: what the programs of every contest share: a table of cases, each of which gives one figure, and the clock.
  *
- * Usage of each program: PROGRAM CASE. The figure goes to stdout, in the unit that suite/heaps.py names. Start at
+ * Usage of each program: PROGRAM CASE. The figure goes to stdout, in the unit that contests.py names. Start at
  * print_figure. */
-#ifndef BENCH_HEAPS_FIGURE_H
-#define BENCH_HEAPS_FIGURE_H
+#ifndef BENCH_SUITE_FIGURE_H
+#define BENCH_SUITE_FIGURE_H
 
 #include "../workloads/workload.h"
 #include <time.h>
 
-typedef struct heaps_case {
+typedef struct figure_case {
     const char *name;
     double (*figure)(size_t argument);
     size_t argument;
-} heaps_case;
+} figure_case;
 
 static inline double nanoseconds(clockid_t clock) {
     struct timespec now;
@@ -33,7 +33,7 @@ static inline void *touch(void *block) {
     return block;
 }
 
-static inline int print_figure(int argument_count, char **arguments, const heaps_case *cases, size_t count) {
+static inline int print_figure(int argument_count, char **arguments, const figure_case *cases, size_t count) {
     for (size_t i = 0; argument_count == 2 && i < count; i++)
         if (!strcmp(arguments[1], cases[i].name)) {
             printf("%.3f\n", cases[i].figure(cases[i].argument));
