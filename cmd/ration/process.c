@@ -59,6 +59,16 @@ static pid_t parent_of(pid_t pid) {
     return name_end == NULL ? 0 : (pid_t)stat_field(name_end, 4);
 }
 
+enum { FORKED_NO_EXEC = 0x40 }; /* PF_FORKNOEXEC, linux/sched.h */
+
+bool process_is_a_fork(pid_t pid, pid_t *parent) {
+    char text[1024];
+    const char *name_end = read_stat(pid, text, sizeof(text));
+
+    *parent = name_end == NULL ? 0 : (pid_t)stat_field(name_end, 4);
+    return name_end != NULL && (stat_field(name_end, 9) & FORKED_NO_EXEC) != 0;
+}
+
 /* A parent that is gone meanwhile has left its children to another: the way up then begins anew. */
 bool process_is_ours(pid_t pid) {
     pid_t at = pid;

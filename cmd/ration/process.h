@@ -25,6 +25,9 @@ bool process_resident(pid_t pid, uint64_t *bytes);
 
 bool process_is_stopped(pid_t pid);
 
+/* Whether it has become no other program since its parent forked it; *parent is who has it for a child now. */
+bool process_is_a_fork(pid_t pid, pid_t *parent);
+
 /* Whether it is this process, or comes from it. */
 bool process_is_ours(pid_t pid);
 

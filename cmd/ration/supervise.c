@@ -61,6 +61,14 @@ static void remove_stray(run_state *state, pid_t pid) {
         state->strays[at] = state->strays[--state->stray_count];
 }
 
+/* One that was forked by a process on Ration is on it, too, be it so slow that it has told nothing yet. */
+static bool may_be_stray(const run_state *state, pid_t pid) {
+    pid_t parent;
+
+    return !offer_knows(&state->offer, pid) &&
+           !(process_is_a_fork(pid, &parent) && offer_knows(&state->offer, parent));
+}
+
 /* One that was not known at the last look either has not just begun. */
 static void look_for_strays(run_state *state) {
     static pid_t suspects[DESCENDANTS_MAX];
@@ -70,7 +78,7 @@ static void look_for_strays(run_state *state) {
 
     for (unsigned i = 0; i < count; i++) {
         count = process_add_children(found[i], found, count, DESCENDANTS_MAX);
-        if (offer_knows(&state->offer, found[i]))
+        if (!may_be_stray(state, found[i]))
             continue;
         unknown[unknown_count++] = found[i];
         if (contains(suspects, suspect_count, found[i]))
