@@ -204,7 +204,7 @@ static void fill_arenas(void) {
     rn_heap *heap = made(NULL, "service", 4 * MIB);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         rn_arena *arena = rn_arena_new(heap, 64 << 10);
-        REQUIRE(arena != NULL && rn_arena_alloc(arena, (size_t)(5 - i) << 18, 1) != NULL);
+        REQUIRE(arena != NULL && rn_arena_alloc(arena, ((size_t)(5 - i) << 18) - 1000, 1) != NULL);
         if (names[i] != NULL)
             rn_arena_set_name(arena, names[i]);
     }
