@@ -9,6 +9,7 @@ static struct {
     size_t committed;  /* in spans of blocks */
     size_t purge_mark; /* when idle bytes pass it, pages to return are looked for */
     size_t purged_bytes;
+    size_t others_mark; /* when idle bytes pass it, the other heaps are gone through, too; under the tree's lock */
 } OWN_LINE figures;
 
 /* Blocks that were taken; or, negative, given back. */
@@ -204,13 +205,30 @@ static void purge_others(const struct heap *purged, size_t most_idle) {
             purge_whole_class(heap, i);
 }
 
+/* What is left after they were gone through lies on pages that can't be given back, and may be much where heaps are many: so a part
+ * of that must come to lie idle before it is worth the way again. */
+static bool others_are_due(size_t step) {
+    size_t idle = idle_bytes(), due = idle + (idle / 4 > step ? idle / 4 : step);
+    if (due < figures.others_mark)
+        figures.others_mark = due;
+    return idle > figures.others_mark;
+}
+
+static void purge_others_if_due(const struct heap *purged, size_t step) {
+    if (!others_are_due(step))
+        return;
+    purge_others(purged, step);
+    figures.others_mark = SIZE_MAX;
+    others_are_due(step);
+}
+
 /* First the heap that has the handle, if one still does; what is idle may be other heaps'. */
-static void purge_by_handle(const rn_heap *handle, size_t most_idle) {
+static void purge_by_handle(const rn_heap *handle, size_t step) {
     heap_lock_tree();
     struct heap *heap = handle == root_heap.handle ? &root_heap : heap_places[heap_place_of(handle)];
     if (heap != NULL && heap->handle == handle)
         store_purge_heap(heap);
-    purge_others(heap, most_idle);
+    purge_others_if_due(heap, step);
     heap_unlock_tree();
 }
 
