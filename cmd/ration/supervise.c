@@ -65,8 +65,7 @@ static void remove_stray(run_state *state, pid_t pid) {
 static bool may_be_stray(const run_state *state, pid_t pid) {
     pid_t parent;
 
-    return !offer_knows(&state->offer, pid) &&
-           !(process_is_a_fork(pid, &parent) && offer_knows(&state->offer, parent));
+    return !offer_knows(&state->offer, pid) && !(process_is_a_fork(pid, &parent) && offer_knows(&state->offer, parent));
 }
 
 /* One that was not known at the last look either has not just begun. */
