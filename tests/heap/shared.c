@@ -375,9 +375,15 @@ static void take_by_threads(void) {
 }
 
 static void threads_take_and_give_for_one_slot(void) {
+#if defined(__SANITIZE_ADDRESS__)
+    (void)take_by_threads;
+    printf("skipped: %s: gcc 12's ASan may fork with its own allocator locked, which then blocks a thread's start\n",
+           check.test);
+#else
     static offer run;
     begin_run(&run, SHARED_CHILDREN_SHARE);
     CHECK(ended_well(join(&run, take_by_threads)));
+#endif
 }
 
 /* --- slots ------------------------------------------------------------------------------------------------------ */
